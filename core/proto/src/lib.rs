@@ -1,0 +1,1 @@
+//! Every word and message of the ZooKeeper protocols.

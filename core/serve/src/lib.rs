@@ -1,0 +1,1 @@
+//! Client connections served from the replica, without I/O.

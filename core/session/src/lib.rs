@@ -1,0 +1,1 @@
+//! Who is alive: the session table and its expiry.

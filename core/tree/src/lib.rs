@@ -1,0 +1,1 @@
+//! The znodes, and who watches them.

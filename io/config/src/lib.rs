@@ -1,0 +1,1 @@
+//! zoo.cfg and system properties: what was written and what it means.

@@ -1,0 +1,1 @@
+//! The server's threads, sockets and wiring.

@@ -1,0 +1,1 @@
+//! Transaction logs and snapshots on disk, byte-compatible with Apache's.

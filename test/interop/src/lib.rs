@@ -1,0 +1,1 @@
+//! Real Apache servers and clients against ours.

@@ -1,0 +1,1 @@
+//! Simulated disks, dumb twins and a raw client for tests.
