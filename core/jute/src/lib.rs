@@ -45,14 +45,14 @@ pub use record::{Decode, Encode, Text};
 macro_rules! record {
     ($(
         $(#[$meta:meta])*
-        pub struct $name:ident $(<$lt:lifetime>)? {
-            $( $(#[$fmeta:meta])* pub $field:ident : $ty:ty, )*
+        $vis:vis struct $name:ident $(<$lt:lifetime>)? {
+            $( $(#[$fmeta:meta])* $fvis:vis $field:ident : $ty:ty, )*
         }
     )*) => {$(
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq)]
-        pub struct $name $(<$lt>)? {
-            $( $(#[$fmeta])* pub $field: $ty, )*
+        $vis struct $name $(<$lt>)? {
+            $( $(#[$fmeta])* $fvis $field: $ty, )*
         }
 
         impl<'a> $crate::Decode<'a> for $name $(<$lt>)? {

@@ -67,6 +67,11 @@ impl Encode for i64 {
     }
 }
 
+/// A record without fields.
+impl Encode for () {
+    fn encode(&self, _: &mut Vec<u8>) {}
+}
+
 impl<'a> Decode<'a> for Option<&'a [u8]> {
     fn decode(r: &mut Reader<'a>) -> Result<Self, JuteError> {
         r.buffer()
@@ -179,15 +184,15 @@ mod tests {
 
     crate::record! {
         /// Two of each kind.
-        pub struct Sample<'a> {
+        struct Sample<'a> {
             /// A long.
-            pub id: i64,
+            id: i64,
             /// A nullable buffer.
-            pub data: Option<&'a [u8]>,
+            data: Option<&'a [u8]>,
             /// A nullable list.
-            pub names: Option<Vec<Text<'a>>>,
+            names: Option<Vec<Text<'a>>>,
             /// A flag.
-            pub flag: bool,
+            flag: bool,
         }
     }
 
