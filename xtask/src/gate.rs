@@ -1,0 +1,283 @@
+//! `cargo xtask test`: the stages in their order, their times, and the one line at the end.
+//!
+//! All stages run even when an early one fails, so that one run tells everything. Under CI a skipped stage
+//! is a failed one.
+
+use std::time::{Duration, Instant};
+
+use crate::shell::{self, is_ci};
+use crate::stage::{Counts, Outcome, Stage, Tally};
+use crate::workspace::Workspace;
+use crate::{deny, fuzz, interop, tidy};
+
+/// How often the planned time of a stage may pass under CI before the stage is ended.
+const PATIENCE: u64 = 3;
+
+/// Everything that CI runs; the minutes are budgets on two cores from a cold cache.
+pub(crate) fn full() -> Vec<Stage> {
+    let check = Counts::Nothing;
+    let tests = Counts::Tests;
+    vec![
+        Stage {
+            name: "format",
+            minutes: 1,
+            counts: check,
+            run: format,
+        },
+        Stage {
+            name: "tidy",
+            minutes: 1,
+            counts: check,
+            run: tidy::stage,
+        },
+        Stage {
+            name: "deny",
+            minutes: 3,
+            counts: check,
+            run: deny::stage,
+        },
+        Stage {
+            name: "clippy",
+            minutes: 5,
+            counts: check,
+            run: clippy,
+        },
+        Stage {
+            name: "docs",
+            minutes: 2,
+            counts: check,
+            run: docs,
+        },
+        Stage {
+            name: "tests",
+            minutes: 8,
+            counts: tests,
+            run: tests_all,
+        },
+        Stage {
+            name: "release",
+            minutes: 6,
+            counts: check,
+            run: release,
+        },
+        Stage {
+            name: "interop",
+            minutes: 20,
+            counts: tests,
+            run: interop::stage,
+        },
+        Stage {
+            name: "fuzz replay",
+            minutes: 3,
+            counts: tests,
+            run: fuzz::replay,
+        },
+        Stage {
+            name: "fuzz",
+            minutes: 8,
+            counts: tests,
+            run: fuzz::stage,
+        },
+    ]
+}
+
+/// The inner loop: nothing that needs a network, another program or more than a minute.
+pub(crate) fn fast() -> Vec<Stage> {
+    vec![
+        Stage {
+            name: "format",
+            minutes: 1,
+            counts: Counts::Nothing,
+            run: format,
+        },
+        Stage {
+            name: "tidy",
+            minutes: 1,
+            counts: Counts::Nothing,
+            run: tidy::stage,
+        },
+        Stage {
+            name: "unit tests",
+            minutes: 5,
+            counts: Counts::Tests,
+            run: tests_unit,
+        },
+    ]
+}
+
+/// What is printed of a stage in the table at the end.
+struct Line {
+    name: &'static str,
+    verdict: String,
+    took: Duration,
+}
+
+/// Runs the stages whose name contains one of `words`, or all; `false` when anything failed.
+pub(crate) fn run(
+    workspace: &Workspace,
+    stages: Vec<Stage>,
+    words: &[String],
+) -> anyhow::Result<bool> {
+    let wanted = |stage: &Stage| {
+        words.is_empty() || words.iter().any(|word| stage.name.contains(word.as_str()))
+    };
+    let stages: Vec<Stage> = stages.into_iter().filter(wanted).collect();
+    anyhow::ensure!(!stages.is_empty(), "no stage is called like that");
+    let mut total = Tally::default();
+    let mut lines = Vec::new();
+    let begun = Instant::now();
+    for stage in &stages {
+        println!("\n== {} ==", stage.name);
+        let started = Instant::now();
+        let result = (stage.run)(
+            workspace,
+            Duration::from_secs(stage.minutes * 60 * PATIENCE),
+        );
+        let (tally, verdict) = judge(stage, result);
+        println!("== {}: {verdict} ==", stage.name);
+        total.add(tally);
+        lines.push(Line {
+            name: stage.name,
+            verdict,
+            took: started.elapsed(),
+        });
+    }
+    print_table(&lines, begun.elapsed());
+    println!("{} passed, {} failed", total.passed, total.failed);
+    Ok(total.failed == 0)
+}
+
+/// What a stage adds to the total, and the words for it. A stage that failed adds at least one failure.
+fn judge(stage: &Stage, result: anyhow::Result<Outcome>) -> (Tally, String) {
+    let failed = |mut tally: Tally, why: String| {
+        tally.failed = tally.failed.max(1);
+        (tally, format!("FAILED ({why})"))
+    };
+    match result {
+        Err(error) => failed(Tally::default(), format!("{error:#}")),
+        Ok(Outcome::Skipped(why)) if is_ci() => failed(Tally::default(), format!("skipped: {why}")),
+        Ok(Outcome::Skipped(why)) => (Tally::default(), format!("skipped: {why}")),
+        Ok(Outcome::Ran { tally, success }) => {
+            let counted = format!("{} passed, {} failed", tally.passed, tally.failed);
+            if stage.counts == Counts::Tests && tally.passed + tally.failed == 0 {
+                failed(tally, "no test was run".to_owned())
+            } else if tally.ignored > 0 {
+                failed(tally, format!("{} tests are ignored", tally.ignored))
+            } else if !success || tally.failed > 0 {
+                failed(tally, counted)
+            } else if stage.counts == Counts::Tests {
+                (tally, counted)
+            } else {
+                (tally, "passed".to_owned())
+            }
+        }
+    }
+}
+
+fn print_table(lines: &[Line], total: Duration) {
+    let width = lines
+        .iter()
+        .map(|line| line.name.len())
+        .max()
+        .unwrap_or(0)
+        .max("total".len());
+    println!();
+    for line in lines {
+        println!(
+            "{:width$}  {:>7}  {}",
+            line.name,
+            minutes(line.took),
+            line.verdict
+        );
+    }
+    println!("{:width$}  {:>7}", "total", minutes(total));
+}
+
+/// A time as `m:ss.t`.
+fn minutes(time: Duration) -> String {
+    let tenths = time.as_millis() / 100;
+    format!("{}:{:02}.{}", tenths / 600, tenths / 10 % 60, tenths % 10)
+}
+
+/// `cargo xtask fix`: the one task that edits sources.
+pub(crate) fn fix(workspace: &Workspace) -> anyhow::Result<bool> {
+    let mut clippy = shell::cargo(workspace);
+    clippy.args([
+        "clippy",
+        "--fix",
+        "--allow-dirty",
+        "--allow-staged",
+        "--workspace",
+        "--all-targets",
+    ]);
+    let fixed = shell::run(&mut clippy, Duration::MAX)?.success;
+    let mut fmt = shell::cargo(workspace);
+    let formatted = shell::run(fmt.args(["fmt", "--all"]), Duration::MAX)?.success;
+    let mut fuzz = shell::cargo(workspace);
+    fuzz.args(["fmt", "--manifest-path", "fuzz/Cargo.toml"]);
+    Ok(shell::run(&mut fuzz, Duration::MAX)?.success && formatted && fixed)
+}
+
+fn format(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
+    let mut ours = shell::cargo(workspace);
+    let ours = shell::run(ours.args(["fmt", "--all", "--check"]), limit)?.success;
+    let mut fuzz = shell::cargo(workspace);
+    let fuzz = shell::run(
+        fuzz.args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]),
+        limit,
+    )?
+    .success;
+    Ok(Outcome::check(ours && fuzz))
+}
+
+fn clippy(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
+    let mut cargo = shell::cargo(workspace);
+    cargo.args([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    Ok(Outcome::check(shell::run(&mut cargo, limit)?.success))
+}
+
+fn docs(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
+    let mut cargo = shell::cargo(workspace);
+    cargo.args([
+        "doc",
+        "--locked",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ]);
+    cargo.env("RUSTDOCFLAGS", "-D warnings");
+    Ok(Outcome::check(shell::run(&mut cargo, limit)?.success))
+}
+
+fn release(workspace: &Workspace, _limit: Duration) -> anyhow::Result<Outcome> {
+    interop::build(workspace)?;
+    Ok(Outcome::check(true))
+}
+
+fn tests_all(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
+    cargo_test(workspace, limit, &[])
+}
+
+fn tests_unit(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
+    cargo_test(workspace, limit, &["--lib", "--bins"])
+}
+
+fn cargo_test(workspace: &Workspace, limit: Duration, only: &[&str]) -> anyhow::Result<Outcome> {
+    let mut cargo = shell::cargo(workspace);
+    cargo
+        .args(["test", "--locked", "--workspace", "--no-fail-fast"])
+        .args(only);
+    let run = shell::run(&mut cargo, limit)?;
+    Ok(Outcome::Ran {
+        tally: Tally::of_cargo_test(&run.stdout),
+        success: run.success,
+    })
+}

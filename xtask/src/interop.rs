@@ -1,0 +1,50 @@
+//! Real clients and real Apache servers against a release build of Zabra.
+//!
+//! The suites are in `test/interop`; its program `zabra-interop` installs what they need under the target
+//! folder and ends with a line `N passed, M failed`.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::shell;
+use crate::stage::{Outcome, Tally};
+use crate::workspace::Workspace;
+
+/// `cargo xtask interop`.
+pub(crate) fn report(workspace: &Workspace, args: &[String]) -> anyhow::Result<bool> {
+    build(workspace)?;
+    Ok(shell::run(command(workspace).args(args), Duration::MAX)?.success)
+}
+
+/// The stage of the gate: every suite of `zabra-interop` that belongs into CI.
+pub(crate) fn stage(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
+    build(workspace)?;
+    let run = shell::run(&mut command(workspace), limit)?;
+    Ok(Outcome::Ran {
+        tally: Tally::of_last_line(&run.stdout).unwrap_or_default(),
+        success: run.success,
+    })
+}
+
+/// Builds the server and the suites as users get them.
+pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
+    let mut cargo = shell::cargo(workspace);
+    cargo.args([
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        "zabra",
+        "-p",
+        "zabra-interop",
+    ]);
+    shell::run(&mut cargo, Duration::from_secs(45 * 60))?.checked("the release build")?;
+    Ok(())
+}
+
+/// The program of the suites, which finds the server beside itself.
+pub(crate) fn command(workspace: &Workspace) -> Command {
+    let mut command = Command::new(workspace.target.join("release").join("zabra-interop"));
+    command.current_dir(&workspace.root);
+    command
+}
