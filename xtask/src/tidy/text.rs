@@ -41,11 +41,8 @@ pub(crate) fn check(workspace: &Workspace, files: &[PathBuf]) -> anyhow::Result<
 }
 
 fn is_edited(file: &Path) -> bool {
-    let in_ci = file.parent().is_some_and(|folder| folder.ends_with(".ci"));
-    in_ci
-        || file
-            .extension()
-            .is_some_and(|extension| EDITED.iter().any(|edited| extension == *edited))
+    file.extension()
+        .is_some_and(|extension| EDITED.iter().any(|edited| extension == *edited))
 }
 
 fn check_words(path: &str, text: &str, findings: &mut Vec<Finding>) {
