@@ -1,1 +1,21 @@
-//! Real Apache servers and clients against ours.
+//! Real Apache ZooKeeper servers and clients against Zabra.
+//!
+//! Each suite is a *differential* test where it can be: the same input goes to an Apache server and to ours, and what
+//! comes back is compared field by field. A difference is a failure, or a line in [`diff::allow`] with its reason.
+//!
+//! Not here: tests that need no peer (they live beside the code they test), and performance (`zabra bench`).
+//!
+//! Where to go next: [`packages`] installs the peers, [`peer`] runs them, [`wire`] speaks to them; then one module per
+//! suite: [`kazoo`], [`diff`], [`directed`], [`zkcli`], [`files`], [`words`].
+
+pub mod diff;
+pub mod directed;
+pub mod files;
+pub mod kazoo;
+pub mod packages;
+pub mod peer;
+pub mod place;
+pub mod step;
+pub mod wire;
+pub mod words;
+pub mod zkcli;

@@ -1,0 +1,5 @@
+//! x
+use anyhow::Result;
+use crate::peer::Peer;
+/// x
+pub fn run(_p: Peer) -> Result<String> { anyhow::bail!("not yet") }

@@ -1,0 +1,114 @@
+//! The command line of the interop suites; `cargo xtask interop` calls it.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use zabra_interop::diff::{self, Plan};
+use zabra_interop::peer::{Line, Peer};
+use zabra_interop::step::conclude;
+use zabra_interop::{directed, files, kazoo, words, zkcli};
+
+/// Operations of the differential scripts in a run that is not long.
+const OPS: u64 = 20_000;
+/// The same in a long run.
+const OPS_LONG: u64 = 1_000_000;
+
+#[derive(Parser)]
+#[command(name = "zabra-interop", about = "Real Apache servers and clients against ours")]
+struct Cli {
+    #[command(subcommand)]
+    suite: Suite,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Args)]
+struct How {
+    /// What stands in the place of the server under test; `apache` compares Apache 3.9 with itself
+    #[arg(long, global = true, value_enum, default_value_t = Tested::Zabra)]
+    peer: Tested,
+    /// More of everything: 1,000,000 operations, every Apache line, every snapshot codec in full size
+    #[arg(long, global = true)]
+    long: bool,
+    /// Seed of the first script
+    #[arg(long, global = true, default_value_t = 1)]
+    seed: u64,
+    /// Operations of the differential scripts (also: the variable INTEROP_OPS)
+    #[arg(long, global = true)]
+    ops: Option<u64>,
+    /// Transactions that are written in the suite `files`
+    #[arg(long, global = true, default_value_t = 100_000)]
+    txns: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Tested {
+    Apache,
+    Zabra,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Suite {
+    /// kazoo's own test suite
+    Kazoo {
+        /// Write the baseline from Apache instead of comparing with it
+        #[arg(long)]
+        record: bool,
+    },
+    /// The same random scripts to Apache and to the server under test
+    Diff,
+    /// Small scripts with known answers of Apache 3.9
+    Directed,
+    /// Every command of Apache's zkCli
+    Zkcli,
+    /// Data directories handed from one server to the other and back
+    Files,
+    /// The four-letter words
+    Words,
+    /// Everything
+    All,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let suites: &[Suite] = match cli.suite {
+        Suite::All => &[
+            Suite::Words,
+            Suite::Directed,
+            Suite::Zkcli,
+            Suite::Diff,
+            Suite::Files,
+            Suite::Kazoo { record: false },
+        ],
+        ref one => std::slice::from_ref(one),
+    };
+    let mut code = ExitCode::SUCCESS;
+    for suite in suites {
+        let (name, result) = run(*suite, &cli.how);
+        if conclude(name, result).is_err() {
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
+}
+
+fn run(suite: Suite, how: &How) -> (&'static str, Result<String>) {
+    let peer = match how.peer {
+        Tested::Apache => Peer::Apache(Line::V3_9),
+        Tested::Zabra => Peer::Zabra,
+    };
+    match suite {
+        Suite::Kazoo { record } => ("kazoo", kazoo::run(peer, record)),
+        Suite::Diff => {
+            let of_variable = std::env::var("INTEROP_OPS").ok().and_then(|text| text.parse().ok());
+            let ops = how.ops.or(of_variable).unwrap_or(if how.long { OPS_LONG } else { OPS });
+            ("diff", diff::run(peer, &Plan { seed: how.seed, ops }))
+        }
+        Suite::Directed => ("directed", directed::run(peer)),
+        Suite::Zkcli => ("zkcli", zkcli::run(peer)),
+        Suite::Files => ("files", files::run(peer, how.txns, how.long)),
+        Suite::Words => ("words", words::run(peer)),
+        Suite::All => unreachable!("`all` is a list of the others"),
+    }
+}
