@@ -1,1 +1,25 @@
 //! One member of the ensemble, without I/O.
+//!
+//! A [`Peer`] is a state machine: [`Input`]s go in with the time, [`Effect`]s come out. It decides what becomes a
+//! transaction, numbers it, and says when it is committed. It never sees a socket, a file, a clock, a thread or
+//! randomness, so that the simulator and the server run the same code. Durability comes back as an input: nothing is
+//! committed before [`Input::Flushed`] says that it is on disk (R1).
+//!
+//! - [`Prep`](prep) validates requests against the tree *plus* the [pending changes](pending) of transactions that are
+//!   proposed and not yet applied (protocol 11.2).
+//! - [`Peer`] numbers, proposes, commits, opens and expires sessions, sweeps containers.
+//!
+//! What it is not: reads never come here, `zabra-serve` answers them from the replica. Bytes on sockets and disks are
+//! the server's (`zabra-server`).
+
+#![forbid(unsafe_code)]
+
+mod effect;
+mod input;
+mod peer;
+pub mod pending;
+pub mod prep;
+
+pub use effect::{Commit, Effect};
+pub use input::{Ask, Input, Now, Origin, WriteRequest};
+pub use peer::{Peer, PeerOptions, Restored, SweepOptions};

@@ -26,6 +26,8 @@ macro_rules! codes {
 codes! {
     /// Success.
     OK = 0 "Ok";
+    /// The server cannot do it for a reason of its own: its disk is nearly full.
+    SYSTEM_ERROR = -1 "SystemError";
     /// An operation of a multi that was not tried, since an earlier one failed.
     RUNTIME_INCONSISTENCY = -2 "RuntimeInconsistency";
     /// A request body that cannot be decoded.

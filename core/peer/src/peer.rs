@@ -1,0 +1,298 @@
+//! The state machine of a standalone server: what it is told, what it does.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use zabra_jute::Encode;
+use zabra_proto::txn::{CreateSessionTxn, Payload};
+use zabra_proto::{
+    ConnId, ErrorCode, Identity, MonoMillis, OpCode, ServerId, SessionId, Txn, TxnDigest, TxnHeader, TxnKind, WallMillis, Xid, Zxid,
+};
+use zabra_session::{SessionIds, SessionTracker, Standing};
+use zabra_tree::DataTree;
+
+use crate::pending::PendingChanges;
+use crate::prep::{Draft, PrepRules, Refusal};
+use crate::{Ask, Commit, Effect, Input, Now, Origin, WriteRequest};
+
+/// How a peer behaves.
+#[derive(Debug, Clone)]
+pub struct PeerOptions {
+    /// In the high byte of session ids.
+    pub server: ServerId,
+    /// Length of a tick, ms.
+    pub tick_ms: u64,
+    /// How requests are validated.
+    pub prep: PrepRules,
+    /// Whether transactions carry the tree's digest (`digest.enabled`).
+    pub digests: bool,
+    /// The sweep of containers and TTL znodes.
+    pub sweep: SweepOptions,
+}
+
+/// When containers and TTL znodes are looked for (SB-12).
+#[derive(Debug, Clone, Copy)]
+pub struct SweepOptions {
+    /// Time between two sweeps, ms; 0 for never.
+    pub interval_ms: u64,
+    /// At most so many deletions per sweep.
+    pub deletions_max: usize,
+    /// A container that never had a child goes after this, ms; 0 for never.
+    pub never_used_ms_max: i64,
+}
+
+/// What a peer takes over from disk.
+#[derive(Debug, Clone)]
+pub struct Restored {
+    /// The last transaction in the tree.
+    pub last_zxid: Zxid,
+    /// Sessions that existed, with their timeouts in ms.
+    pub sessions: Vec<(SessionId, i32)>,
+}
+
+/// A transaction that has a number and is not committed yet.
+#[derive(Debug)]
+struct Proposal {
+    zxid: Zxid,
+    payload: Arc<[u8]>,
+    origin: Option<Origin>,
+}
+
+/// One member of the ensemble: today a standalone server, whose quorum is its own disk.
+///
+/// Invariants: `applied ≤ committed ≤ proposed`; `proposals` are exactly the numbers from `committed + 1` to `proposed`.
+#[derive(Debug)]
+pub struct Peer {
+    options: PeerOptions,
+    tracker: SessionTracker,
+    ids: SessionIds,
+    pending: PendingChanges,
+    proposals: VecDeque<Proposal>,
+    proposed: Zxid,
+    committed: Zxid,
+    /// `sync` requests, each behind the last proposal before it.
+    syncs: VecDeque<(Zxid, Origin)>,
+    /// Sessions whose closeSession is proposed; they are forgotten when it is applied.
+    closings: VecDeque<(Zxid, SessionId)>,
+    disk_low: bool,
+    next_sweep: MonoMillis,
+}
+
+impl Peer {
+    /// A peer that begins with what was on disk. Every session gets its full timeout again (P79).
+    #[must_use]
+    pub fn new(options: PeerOptions, restored: &Restored, now: Now) -> Self {
+        let mut tracker = SessionTracker::new(options.tick_ms);
+        for (session, timeout_ms) in &restored.sessions {
+            tracker.open(*session, *timeout_ms, now.mono);
+        }
+        Self {
+            tracker,
+            ids: SessionIds::new(options.server, now.wall),
+            pending: PendingChanges::default(),
+            proposals: VecDeque::new(),
+            proposed: restored.last_zxid,
+            committed: restored.last_zxid,
+            syncs: VecDeque::new(),
+            closings: VecDeque::new(),
+            disk_low: false,
+            next_sweep: now.mono.after(options.sweep.interval_ms),
+            options,
+        }
+    }
+
+    /// Takes one input; what is to be done for it is appended to `effects`, in order.
+    pub fn step(&mut self, now: Now, input: Input<'_>, tree: &DataTree, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Write(request) => self.on_write(now, request, tree, effects),
+            Input::Sync(origin) => self.on_sync(origin, effects),
+            Input::OpenSession { conn, timeout_ms } => self.on_open_session(now, conn, timeout_ms, tree, effects),
+            Input::ResumeSession { conn, session, timeout_ms } => {
+                self.on_resume_session(now, conn, session, timeout_ms, effects);
+            }
+            Input::Touched { session, heard } => self.tracker.touch(session, heard),
+            Input::Flushed(zxid) => self.on_flushed(zxid, effects),
+            Input::Applied(zxid) => self.on_applied(zxid),
+            Input::DiskLow(low) => self.disk_low = low,
+            Input::Tick => self.on_tick(now, tree, effects),
+        }
+    }
+
+    /// The last number handed out.
+    #[must_use]
+    pub fn proposed(&self) -> Zxid {
+        self.proposed
+    }
+
+    /// Number of proposals that are not committed.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.proposals.len()
+    }
+
+    /// The sessions that this server may expire.
+    #[must_use]
+    pub fn tracker(&self) -> &SessionTracker {
+        &self.tracker
+    }
+
+    fn on_write(&mut self, now: Now, request: WriteRequest<'_>, tree: &DataTree, effects: &mut Vec<Effect>) {
+        let WriteRequest { origin, op, session, body, identities } = request;
+        match self.tracker.standing(session) {
+            // Its closeSession is in the order already; the connection goes when that is applied.
+            Standing::Unknown => return effects.push(Effect::HangUp(origin.conn)),
+            Standing::Closing => return effects.push(Effect::Reply(origin, ErrorCode::SESSION_EXPIRED)),
+            Standing::Open => {}
+        }
+        if self.disk_low && op != OpCode::CloseSession {
+            return effects.push(Effect::Reply(origin, ErrorCode::SYSTEM_ERROR));
+        }
+        self.tracker.touch(session, now.mono);
+        let txn = match self.draft(now.wall, session, identities, tree).prepare(op, body) {
+            Ok(txn) => txn,
+            Err(Refusal::Malformed) => {
+                return effects.push(Effect::Reply(origin, ErrorCode::MARSHALLING_ERROR));
+            }
+            Err(Refusal::Code(code)) => Txn::Error(code),
+        };
+        self.propose(now.wall, session, origin.xid, txn, Some(origin), tree, effects);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one record, each from another place")]
+    fn propose(
+        &mut self,
+        time: WallMillis,
+        session: SessionId,
+        cxid: Xid,
+        txn: Txn<'_>,
+        origin: Option<Origin>,
+        tree: &DataTree,
+        effects: &mut Vec<Effect>,
+    ) {
+        let zxid = self.proposed.next();
+        let digest = (self.options.digests && !matches!(txn, Txn::Error(_))).then(|| TxnDigest {
+            version: TxnDigest::VERSION,
+            tree_digest: self.pending.tree_digest(tree).cast_signed(),
+        });
+        let header = TxnHeader { session, cxid, zxid, time, kind: txn.kind() };
+        let mut bytes = Vec::with_capacity(256);
+        Payload { header, txn, digest }.encode(&mut bytes);
+        let payload: Arc<[u8]> = bytes.into();
+        if header.kind == TxnKind::CloseSession {
+            self.tracker.begin_close(session);
+            self.closings.push_back((zxid, session));
+        }
+        self.proposed = zxid;
+        self.proposals.push_back(Proposal { zxid, payload: Arc::clone(&payload), origin });
+        effects.push(Effect::Append { zxid, payload });
+    }
+
+    fn on_sync(&mut self, origin: Origin, effects: &mut Vec<Effect>) {
+        if self.proposals.is_empty() {
+            effects.push(Effect::Reply(origin, ErrorCode::OK));
+        } else {
+            self.syncs.push_back((self.proposed, origin));
+        }
+    }
+
+    fn on_open_session(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        timeout_ms: i32,
+        tree: &DataTree,
+        effects: &mut Vec<Effect>,
+    ) {
+        let tracker = &self.tracker;
+        let session = self.ids.next(|id| tracker.standing(id) != Standing::Unknown);
+        self.tracker.open(session, timeout_ms, now.mono);
+        let origin = Origin { conn, seq: 0, xid: Xid(0), ask: Ask::Session };
+        let txn = Txn::CreateSession(CreateSessionTxn { timeout_ms });
+        self.propose(now.wall, session, Xid(0), txn, Some(origin), tree, effects);
+    }
+
+    fn on_resume_session(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        session: SessionId,
+        timeout_ms: i32,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.tracker.standing(session) == Standing::Open {
+            self.tracker.touch_with(session, timeout_ms, now.mono);
+            effects.push(Effect::SessionResumed { conn, session, timeout_ms });
+        } else {
+            effects.push(Effect::SessionRefused(conn));
+        }
+    }
+
+    /// A standalone server's quorum is its disk: what is flushed is committed (R1, P28).
+    fn on_flushed(&mut self, zxid: Zxid, effects: &mut Vec<Effect>) {
+        while self.proposals.front().is_some_and(|p| p.zxid <= zxid) {
+            let Some(Proposal { zxid, payload, origin }) = self.proposals.pop_front() else { break };
+            assert_eq!(zxid, self.committed.next(), "a hole among the proposals (R2)");
+            self.committed = zxid;
+            effects.push(Effect::Commit(Commit { zxid, payload, origin }));
+            while self.syncs.front().is_some_and(|(behind, _)| *behind <= zxid) {
+                let Some((_, origin)) = self.syncs.pop_front() else { break };
+                effects.push(Effect::Reply(origin, ErrorCode::OK));
+            }
+        }
+    }
+
+    fn on_applied(&mut self, zxid: Zxid) {
+        assert!(zxid <= self.committed, "applied what is not committed (R4)");
+        self.pending.applied(zxid);
+        while self.closings.front().is_some_and(|(closed_by, _)| *closed_by <= zxid) {
+            let Some((_, session)) = self.closings.pop_front() else { break };
+            self.tracker.closed(session);
+        }
+    }
+
+    fn on_tick(&mut self, now: Now, tree: &DataTree, effects: &mut Vec<Effect>) {
+        loop {
+            let expired = self.tracker.expire(now.mono);
+            if expired.is_empty() {
+                break;
+            }
+            for session in expired {
+                let txn = self.draft(now.wall, session, &[], tree).close_session();
+                self.propose(now.wall, session, Xid(0), txn, None, tree, effects);
+            }
+        }
+        if self.options.sweep.interval_ms > 0 && now.mono >= self.next_sweep {
+            self.next_sweep = now.mono.after(self.options.sweep.interval_ms);
+            self.sweep(now, tree, effects);
+        }
+    }
+
+    /// Proposes the deletion of empty containers and outlived TTL znodes. What turns out not to be due any more costs
+    /// nothing.
+    fn sweep(&mut self, now: Now, tree: &DataTree, effects: &mut Vec<Effect>) {
+        let SweepOptions { deletions_max, never_used_ms_max, .. } = self.options.sweep;
+        for path in tree.sweepable(now.wall, never_used_ms_max).into_iter().take(deletions_max) {
+            if let Ok(txn) = self.draft(now.wall, SessionId::NONE, &[], tree).sweep(&path) {
+                self.propose(now.wall, SessionId::NONE, Xid(0), txn, None, tree, effects);
+            }
+        }
+    }
+
+    fn draft<'p>(
+        &'p mut self,
+        time: WallMillis,
+        session: SessionId,
+        identities: &'p [Identity],
+        tree: &'p DataTree,
+    ) -> Draft<'p> {
+        Draft {
+            tree,
+            zxid: self.proposed.next(),
+            pending: &mut self.pending,
+            rules: &self.options.prep,
+            time,
+            session,
+            identities,
+        }
+    }
+}
