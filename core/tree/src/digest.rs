@@ -1,0 +1,82 @@
+//! The digest of the tree: a sum of checksums, kept up to date with each change (protocol 15).
+
+use zabra_proto::StatPersisted;
+
+/// The znode's part in the digest of the tree. The root's path is `""`; what lies below `/zookeeper` counts nothing.
+#[must_use]
+pub fn node_digest(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -> u64 {
+    if path.starts_with("/zookeeper/") {
+        return 0;
+    }
+    let mut fields = [0u8; 60];
+    let longs = [stat.czxid, stat.mzxid, stat.pzxid, stat.ctime, stat.mtime];
+    for (slot, value) in fields.chunks_exact_mut(8).zip(longs) {
+        slot.copy_from_slice(&value.to_be_bytes());
+    }
+    let ints = [stat.version, stat.cversion, stat.aversion];
+    for (slot, value) in fields[40..52].chunks_exact_mut(4).zip(ints) {
+        slot.copy_from_slice(&value.to_be_bytes());
+    }
+    fields[52..].copy_from_slice(&stat.ephemeral_owner.to_be_bytes());
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(path.strip_suffix('/').unwrap_or(path).as_bytes());
+    crc.update(data.unwrap_or_default());
+    crc.update(&fields);
+    u64::from(crc.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_system_nodes_have_the_digests_that_apache_computes() {
+        let stat = StatPersisted::default();
+        assert_eq!(node_digest("", Some(b""), &stat), 68_323_592);
+        assert_eq!(node_digest("/", Some(b""), &stat), 68_323_592);
+        assert_eq!(node_digest("/zookeeper", Some(b""), &stat), 1_303_661_912);
+        assert_eq!(node_digest("/zookeeper", None, &stat), 1_303_661_912);
+        assert_eq!(node_digest("/zookeeper/quota", Some(b"x"), &stat), 0);
+    }
+
+    #[test]
+    fn every_field_counts() {
+        let stat = StatPersisted {
+            czxid: 1,
+            mzxid: 2,
+            ctime: 3,
+            mtime: 4,
+            version: 5,
+            cversion: 6,
+            aversion: 7,
+            ephemeral_owner: 8,
+            pzxid: 9,
+        };
+        let digest = |stat: StatPersisted| node_digest("/a", Some(b"x"), &stat);
+        let changed = [
+            StatPersisted { czxid: 0, ..stat },
+            StatPersisted { mzxid: 0, ..stat },
+            StatPersisted { ctime: 0, ..stat },
+            StatPersisted { mtime: 0, ..stat },
+            StatPersisted { version: 0, ..stat },
+            StatPersisted {
+                cversion: 0,
+                ..stat
+            },
+            StatPersisted {
+                aversion: 0,
+                ..stat
+            },
+            StatPersisted {
+                ephemeral_owner: 0,
+                ..stat
+            },
+            StatPersisted { pzxid: 0, ..stat },
+        ];
+        assert!(
+            changed
+                .into_iter()
+                .all(|other| digest(other) != digest(stat))
+        );
+    }
+}
