@@ -27,10 +27,11 @@ fn check(workspace: &Workspace, limit: Duration) -> anyhow::Result<bool> {
             "--locked",
             "--manifest-path",
             manifest,
+            "--config",
+            "deny.toml",
             "check",
-            "--hide-inclusion-graph",
         ]);
-        deny.args(["--config", "deny.toml", "bans", "licenses", "sources"]);
+        deny.args(["--hide-inclusion-graph", "bans", "licenses", "sources"]);
         if !shell::run(&mut deny, limit)?.success {
             return Ok(false);
         }

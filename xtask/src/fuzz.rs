@@ -3,6 +3,7 @@
 //! In the gate each target runs for some seconds from its checked-in seeds; the same seeds are replayed on
 //! the stable compiler by `fuzz/tests`, so that a finding stays found without the nightly one.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,8 +17,11 @@ use crate::workspace::Workspace;
 /// How long each target runs in the gate.
 const SMOKE_SECONDS: u64 = 10;
 
-/// No decoder may need more: what a length claims is not what is reserved.
-const MEMORY_LIMIT_MB: u32 = 1024;
+/// No single allocation may be larger, in MiB: what a length claims is not what is reserved.
+const ALLOCATION_MB: u32 = 64;
+
+/// No target may hold more, in MiB.
+const MEMORY_MB: u32 = 1024;
 
 /// `cargo xtask fuzz`.
 pub(crate) fn report(
@@ -64,9 +68,18 @@ pub(crate) fn stage(workspace: &Workspace, limit: Duration) -> anyhow::Result<Ou
 
 /// Replays the seeds of every target on the stable compiler.
 pub(crate) fn replay(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
+    let run = shell::run(&mut stable(workspace, "test"), limit)?;
+    Ok(Outcome::Ran {
+        tally: Tally::of_cargo_test(&run.stdout),
+        success: run.success,
+    })
+}
+
+/// A cargo command on the targets' code without libFuzzer, which the stable compiler can build.
+pub(crate) fn stable(workspace: &Workspace, action: &str) -> Command {
     let mut cargo = shell::cargo(workspace);
     cargo.args([
-        "test",
+        action,
         "--locked",
         "--manifest-path",
         "fuzz/Cargo.toml",
@@ -75,11 +88,7 @@ pub(crate) fn replay(workspace: &Workspace, limit: Duration) -> anyhow::Result<O
     cargo
         .arg("--target-dir")
         .arg(workspace.target.join("fuzz-replay"));
-    let run = shell::run(&mut cargo, limit)?;
-    Ok(Outcome::Ran {
-        tally: Tally::of_cargo_test(&run.stdout),
-        success: run.success,
-    })
+    cargo
 }
 
 /// The names of the targets, which are the files in `fuzz/targets`.
@@ -107,43 +116,81 @@ fn has_nightly() -> bool {
     version.is_ok_and(|output| output.status.success())
 }
 
-/// A cargo-fuzz command under the nightly compiler.
-fn cargo_fuzz(workspace: &Workspace, action: &str) -> anyhow::Result<Command> {
+/// Builds every target with libFuzzer and the address sanitizer.
+fn build(workspace: &Workspace, limit: Duration) -> anyhow::Result<()> {
     let mut command = CARGO_FUZZ.command(workspace)?;
     command
         .env("RUSTUP_TOOLCHAIN", "nightly")
         .env_remove("CARGO")
         .env_remove("RUSTC");
-    command.arg(action).args(["--fuzz-dir", "fuzz"]);
     command
-        .arg("--target-dir")
+        .args(["build", "--fuzz-dir", "fuzz", "--target-dir"])
         .arg(workspace.target.join("fuzz"));
-    Ok(command)
-}
-
-fn build(workspace: &Workspace, limit: Duration) -> anyhow::Result<()> {
-    shell::run(&mut cargo_fuzz(workspace, "build")?, limit)?
-        .checked("building the fuzz targets")?;
+    shell::run(&mut command, limit)?.checked("building the fuzz targets")?;
     Ok(())
 }
 
-/// Runs one target from its seeds; `false` when it found something.
+/// Runs one target from its seeds and prints a line; everything that it said when it found something.
 fn run(workspace: &Workspace, target: &str, seconds: u64) -> anyhow::Result<bool> {
     let corpus = workspace.root.join("fuzz/corpus").join(target);
+    let artifacts = workspace.root.join("fuzz/artifacts").join(target);
     std::fs::create_dir_all(&corpus).context("cannot make the corpus folder")?;
-    let mut command = cargo_fuzz(workspace, "run")?;
+    std::fs::create_dir_all(&artifacts).context("cannot make the artifact folder")?;
+    let mut command = Command::new(program(workspace, target)?);
     command
-        .arg(target)
         .arg(&corpus)
-        .arg(workspace.root.join("fuzz/seeds").join(target))
-        .arg("--");
+        .arg(workspace.root.join("fuzz/seeds").join(target));
+    command.arg(format!("-artifact_prefix={}/", artifacts.display()));
+    command.arg(format!("-max_total_time={seconds}"));
     command
-        .arg(format!("-max_total_time={seconds}"))
-        .arg(format!("-rss_limit_mb={MEMORY_LIMIT_MB}"));
-    command.args(["-timeout=10", "-print_final_stats=1", "-verbosity=0"]);
-    let run = shell::run(
-        &mut command,
-        Duration::from_secs(seconds.saturating_mul(2) + 300),
-    )?;
-    Ok(run.success)
+        .arg(format!("-malloc_limit_mb={ALLOCATION_MB}"))
+        .arg(format!("-rss_limit_mb={MEMORY_MB}"));
+    command.args(["-timeout=10", "-print_final_stats=1"]);
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run the target {target}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        println!(
+            "{target}: {} inputs, {} MB",
+            stat(&said, "number_of_executed_units"),
+            stat(&said, "peak_rss_mb")
+        );
+    } else {
+        println!(
+            "{said}\n{target}: FAILED; `cargo xtask fuzz {target}` repeats it from fuzz/corpus/{target}"
+        );
+    }
+    Ok(output.status.success())
+}
+
+/// Where cargo-fuzz left the program of a target.
+fn program(workspace: &Workspace, target: &str) -> anyhow::Result<PathBuf> {
+    let output = Command::new("rustc")
+        .arg("+nightly")
+        .arg("-vV")
+        .output()
+        .context("cannot run rustc")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let host = said
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .context("rustc names no host")?;
+    Ok(workspace
+        .target
+        .join("fuzz")
+        .join(host)
+        .join("release")
+        .join(target))
+}
+
+/// A figure from libFuzzer's summary, or `?`.
+fn stat(said: &str, name: &str) -> String {
+    let line = said.lines().find(|line| {
+        line.strip_prefix("stat::")
+            .is_some_and(|line| line.starts_with(name))
+    });
+    line.and_then(|line| line.split_whitespace().last())
+        .unwrap_or("?")
+        .to_owned()
 }

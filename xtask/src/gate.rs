@@ -231,8 +231,8 @@ fn format(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
 }
 
 fn clippy(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
-    let mut cargo = shell::cargo(workspace);
-    cargo.args([
+    let mut ours = shell::cargo(workspace);
+    ours.args([
         "clippy",
         "--locked",
         "--workspace",
@@ -241,7 +241,12 @@ fn clippy(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
         "-D",
         "warnings",
     ]);
-    Ok(Outcome::check(shell::run(&mut cargo, limit)?.success))
+    let ours = shell::run(&mut ours, limit)?.success;
+    let mut fuzz = fuzz::stable(workspace, "clippy");
+    fuzz.args(["--all-targets", "--", "-D", "warnings"]);
+    Ok(Outcome::check(
+        shell::run(&mut fuzz, limit)?.success && ours,
+    ))
 }
 
 fn docs(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
