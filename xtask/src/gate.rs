@@ -149,28 +149,38 @@ pub(crate) fn run(
 
 /// What a stage adds to the total, and the words for it. A stage that failed adds at least one failure.
 fn judge(stage: &Stage, result: anyhow::Result<Outcome>) -> (Tally, String) {
-    let failed = |mut tally: Tally, why: String| {
-        tally.failed = tally.failed.max(1);
-        (tally, format!("FAILED ({why})"))
-    };
-    match result {
-        Err(error) => failed(Tally::default(), format!("{error:#}")),
-        Ok(Outcome::Skipped(why)) if is_ci() => failed(Tally::default(), format!("skipped: {why}")),
-        Ok(Outcome::Skipped(why)) => (Tally::default(), format!("skipped: {why}")),
-        Ok(Outcome::Ran { tally, success }) => {
-            let counted = format!("{} passed, {} failed", tally.passed, tally.failed);
-            if stage.counts == Counts::Tests && tally.passed + tally.failed == 0 {
-                failed(tally, "no test was run".to_owned())
-            } else if tally.ignored > 0 {
-                failed(tally, format!("{} tests are ignored", tally.ignored))
-            } else if !success || tally.failed > 0 {
-                failed(tally, counted)
-            } else if stage.counts == Counts::Tests {
-                (tally, counted)
-            } else {
-                (tally, "passed".to_owned())
-            }
+    let (mut tally, fault) = match result {
+        Err(error) => (Tally::default(), Some(format!("{error:#}"))),
+        Ok(Outcome::Skipped(why)) if !is_ci() => {
+            return (Tally::default(), format!("skipped: {why}"));
         }
+        Ok(Outcome::Skipped(why)) => (Tally::default(), Some(format!("skipped: {why}"))),
+        Ok(Outcome::Ran { tally, success }) => (tally, fault(stage, tally, success)),
+    };
+    let counted = format!("{} passed, {} failed", tally.passed, tally.failed);
+    let words = match (fault, stage.counts) {
+        (Some(fault), _) => {
+            tally.failed = tally.failed.max(1);
+            format!("FAILED ({fault})")
+        }
+        (None, Counts::Tests) => counted,
+        (None, Counts::Nothing) => "passed".to_owned(),
+    };
+    (tally, words)
+}
+
+/// Why a stage that ran to its end has failed, if it has.
+fn fault(stage: &Stage, tally: Tally, success: bool) -> Option<String> {
+    if stage.counts == Counts::Tests && tally.passed + tally.failed == 0 {
+        Some("no test was run".to_owned())
+    } else if tally.ignored > 0 {
+        Some(format!("{} tests are ignored", tally.ignored))
+    } else if tally.failed > 0 {
+        Some(format!("{} passed, {} failed", tally.passed, tally.failed))
+    } else if !success {
+        Some("see above".to_owned())
+    } else {
+        None
     }
 }
 
@@ -285,4 +295,59 @@ fn cargo_test(workspace: &Workspace, limit: Duration, only: &[&str]) -> anyhow::
         tally: Tally::of_cargo_test(&run.stdout),
         success: run.success,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counts, Outcome, Stage, Tally, fault, judge};
+
+    fn stage(counts: Counts) -> Stage {
+        Stage {
+            name: "some",
+            minutes: 1,
+            counts,
+            run: |_, _| Ok(Outcome::check(true)),
+        }
+    }
+
+    #[test]
+    fn a_stage_that_ran_no_test_has_failed() {
+        let outcome = Outcome::Ran {
+            tally: Tally::default(),
+            success: true,
+        };
+        let (tally, words) = judge(&stage(Counts::Tests), Ok(outcome));
+        assert_eq!(
+            (tally.failed, words.as_str()),
+            (1, "FAILED (no test was run)")
+        );
+    }
+
+    #[test]
+    fn a_check_that_passed_counts_no_test() {
+        let (tally, words) = judge(&stage(Counts::Nothing), Ok(Outcome::check(true)));
+        assert_eq!((tally, words.as_str()), (Tally::default(), "passed"));
+    }
+
+    #[test]
+    fn an_error_and_a_failed_check_count_as_one_failure() {
+        let broken = judge(
+            &stage(Counts::Tests),
+            Err(anyhow::anyhow!("no such program")),
+        );
+        let failed = judge(&stage(Counts::Nothing), Ok(Outcome::check(false)));
+        assert_eq!((broken.0.failed, failed.0.failed), (1, 1));
+    }
+
+    #[test]
+    fn success_with_failed_or_ignored_tests_is_not_believed() {
+        let with = |failed, ignored| Tally {
+            passed: 9,
+            failed,
+            ignored,
+        };
+        assert!(fault(&stage(Counts::Tests), with(0, 0), true).is_none());
+        assert!(fault(&stage(Counts::Tests), with(1, 0), true).is_some());
+        assert!(fault(&stage(Counts::Tests), with(0, 1), true).is_some());
+    }
 }
