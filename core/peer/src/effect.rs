@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use zabra_proto::{ConnId, ErrorCode, SessionId, Zxid};
 
+use zabra_tree::QuotaExceeded;
+
 use crate::Origin;
 
 /// A transaction that is decided for ever: to be applied, then answered.
@@ -42,6 +44,8 @@ pub enum Effect {
     },
     /// The session cannot be had.
     SessionRefused(ConnId),
+    /// A write exceeds a quota: worth a line in the log.
+    QuotaExceeded(QuotaExceeded),
     /// Close the connection: its session is not known any more.
     HangUp(ConnId),
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use zabra_jute::Encode;
 use zabra_proto::txn::{CreateSessionTxn, Payload};
 use zabra_proto::{
-    ConnId, ErrorCode, Identity, MonoMillis, OpCode, ServerId, SessionId, Txn, TxnDigest, TxnHeader, TxnKind, WallMillis, Xid, Zxid,
+    ConnId, ErrorCode, Identity, MonoMillis, OpCode, ServerId, SessionId, Txn, TxnDigest,
+    TxnHeader, TxnKind, WallMillis, Xid, Zxid,
 };
 use zabra_session::{SessionIds, SessionTracker, Standing};
 use zabra_tree::DataTree;
@@ -24,8 +25,6 @@ pub struct PeerOptions {
     pub tick_ms: u64,
     /// How requests are validated.
     pub prep: PrepRules,
-    /// Whether transactions carry the tree's digest (`digest.enabled`).
-    pub digests: bool,
     /// The sweep of containers and TTL znodes.
     pub sweep: SweepOptions,
 }
@@ -106,8 +105,14 @@ impl Peer {
         match input {
             Input::Write(request) => self.on_write(now, request, tree, effects),
             Input::Sync(origin) => self.on_sync(origin, effects),
-            Input::OpenSession { conn, timeout_ms } => self.on_open_session(now, conn, timeout_ms, tree, effects),
-            Input::ResumeSession { conn, session, timeout_ms } => {
+            Input::OpenSession { conn, timeout_ms } => {
+                self.on_open_session(now, conn, timeout_ms, tree, effects)
+            }
+            Input::ResumeSession {
+                conn,
+                session,
+                timeout_ms,
+            } => {
                 self.on_resume_session(now, conn, session, timeout_ms, effects);
             }
             Input::Touched { session, heard } => self.tracker.touch(session, heard),
@@ -136,29 +141,57 @@ impl Peer {
         &self.tracker
     }
 
-    fn on_write(&mut self, now: Now, request: WriteRequest<'_>, tree: &DataTree, effects: &mut Vec<Effect>) {
-        let WriteRequest { origin, op, session, body, identities } = request;
+    fn on_write(
+        &mut self,
+        now: Now,
+        request: WriteRequest<'_>,
+        tree: &DataTree,
+        effects: &mut Vec<Effect>,
+    ) {
+        let WriteRequest {
+            origin,
+            op,
+            session,
+            body,
+            identities,
+        } = request;
         match self.tracker.standing(session) {
             // Its closeSession is in the order already; the connection goes when that is applied.
             Standing::Unknown => return effects.push(Effect::HangUp(origin.conn)),
-            Standing::Closing => return effects.push(Effect::Reply(origin, ErrorCode::SESSION_EXPIRED)),
+            Standing::Closing => {
+                return effects.push(Effect::Reply(origin, ErrorCode::SESSION_EXPIRED));
+            }
             Standing::Open => {}
         }
         if self.disk_low && op != OpCode::CloseSession {
             return effects.push(Effect::Reply(origin, ErrorCode::SYSTEM_ERROR));
         }
         self.tracker.touch(session, now.mono);
-        let txn = match self.draft(now.wall, session, identities, tree).prepare(op, body) {
+        let mut draft = self.draft(now.wall, session, identities, tree);
+        let prepared = draft.prepare(op, body);
+        effects.extend(draft.exceeded.into_iter().map(Effect::QuotaExceeded));
+        let txn = match prepared {
             Ok(txn) => txn,
             Err(Refusal::Malformed) => {
                 return effects.push(Effect::Reply(origin, ErrorCode::MARSHALLING_ERROR));
             }
             Err(Refusal::Code(code)) => Txn::Error(code),
         };
-        self.propose(now.wall, session, origin.xid, txn, Some(origin), tree, effects);
+        self.propose(
+            now.wall,
+            session,
+            origin.xid,
+            txn,
+            Some(origin),
+            tree,
+            effects,
+        );
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the fields of one record, each from another place")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the fields of one record, each from another place"
+    )]
     fn propose(
         &mut self,
         time: WallMillis,
@@ -170,20 +203,39 @@ impl Peer {
         effects: &mut Vec<Effect>,
     ) {
         let zxid = self.proposed.next();
-        let digest = (self.options.digests && !matches!(txn, Txn::Error(_))).then(|| TxnDigest {
+        let digest = match txn {
+            Txn::Error(_) => None,
+            _ => self.pending.tree_digest(tree),
+        };
+        let digest = digest.map(|sum| TxnDigest {
             version: TxnDigest::VERSION,
-            tree_digest: self.pending.tree_digest(tree).cast_signed(),
+            tree_digest: sum.cast_signed(),
         });
-        let header = TxnHeader { session, cxid, zxid, time, kind: txn.kind() };
+        let header = TxnHeader {
+            session,
+            cxid,
+            zxid,
+            time,
+            kind: txn.kind(),
+        };
         let mut bytes = Vec::with_capacity(256);
-        Payload { header, txn, digest }.encode(&mut bytes);
+        Payload {
+            header,
+            txn,
+            digest,
+        }
+        .encode(&mut bytes);
         let payload: Arc<[u8]> = bytes.into();
         if header.kind == TxnKind::CloseSession {
             self.tracker.begin_close(session);
             self.closings.push_back((zxid, session));
         }
         self.proposed = zxid;
-        self.proposals.push_back(Proposal { zxid, payload: Arc::clone(&payload), origin });
+        self.proposals.push_back(Proposal {
+            zxid,
+            payload: Arc::clone(&payload),
+            origin,
+        });
         effects.push(Effect::Append { zxid, payload });
     }
 
@@ -204,9 +256,16 @@ impl Peer {
         effects: &mut Vec<Effect>,
     ) {
         let tracker = &self.tracker;
-        let session = self.ids.next(|id| tracker.standing(id) != Standing::Unknown);
+        let session = self
+            .ids
+            .next(|id| tracker.standing(id) != Standing::Unknown);
         self.tracker.open(session, timeout_ms, now.mono);
-        let origin = Origin { conn, seq: 0, xid: Xid(0), ask: Ask::Session };
+        let origin = Origin {
+            conn,
+            seq: 0,
+            xid: Xid(0),
+            ask: Ask::Session,
+        };
         let txn = Txn::CreateSession(CreateSessionTxn { timeout_ms });
         self.propose(now.wall, session, Xid(0), txn, Some(origin), tree, effects);
     }
@@ -221,7 +280,11 @@ impl Peer {
     ) {
         if self.tracker.standing(session) == Standing::Open {
             self.tracker.touch_with(session, timeout_ms, now.mono);
-            effects.push(Effect::SessionResumed { conn, session, timeout_ms });
+            effects.push(Effect::SessionResumed {
+                conn,
+                session,
+                timeout_ms,
+            });
         } else {
             effects.push(Effect::SessionRefused(conn));
         }
@@ -230,12 +293,33 @@ impl Peer {
     /// A standalone server's quorum is its disk: what is flushed is committed (R1, P28).
     fn on_flushed(&mut self, zxid: Zxid, effects: &mut Vec<Effect>) {
         while self.proposals.front().is_some_and(|p| p.zxid <= zxid) {
-            let Some(Proposal { zxid, payload, origin }) = self.proposals.pop_front() else { break };
-            assert_eq!(zxid, self.committed.next(), "a hole among the proposals (R2)");
+            let Some(Proposal {
+                zxid,
+                payload,
+                origin,
+            }) = self.proposals.pop_front()
+            else {
+                break;
+            };
+            assert_eq!(
+                zxid,
+                self.committed.next(),
+                "a hole among the proposals (R2)"
+            );
             self.committed = zxid;
-            effects.push(Effect::Commit(Commit { zxid, payload, origin }));
-            while self.syncs.front().is_some_and(|(behind, _)| *behind <= zxid) {
-                let Some((_, origin)) = self.syncs.pop_front() else { break };
+            effects.push(Effect::Commit(Commit {
+                zxid,
+                payload,
+                origin,
+            }));
+            while self
+                .syncs
+                .front()
+                .is_some_and(|(behind, _)| *behind <= zxid)
+            {
+                let Some((_, origin)) = self.syncs.pop_front() else {
+                    break;
+                };
                 effects.push(Effect::Reply(origin, ErrorCode::OK));
             }
         }
@@ -244,8 +328,14 @@ impl Peer {
     fn on_applied(&mut self, zxid: Zxid) {
         assert!(zxid <= self.committed, "applied what is not committed (R4)");
         self.pending.applied(zxid);
-        while self.closings.front().is_some_and(|(closed_by, _)| *closed_by <= zxid) {
-            let Some((_, session)) = self.closings.pop_front() else { break };
+        while self
+            .closings
+            .front()
+            .is_some_and(|(closed_by, _)| *closed_by <= zxid)
+        {
+            let Some((_, session)) = self.closings.pop_front() else {
+                break;
+            };
             self.tracker.closed(session);
         }
     }
@@ -270,9 +360,22 @@ impl Peer {
     /// Proposes the deletion of empty containers and outlived TTL znodes. What turns out not to be due any more costs
     /// nothing.
     fn sweep(&mut self, now: Now, tree: &DataTree, effects: &mut Vec<Effect>) {
-        let SweepOptions { deletions_max, never_used_ms_max, .. } = self.options.sweep;
-        for path in tree.sweepable(now.wall, never_used_ms_max).into_iter().take(deletions_max) {
-            if let Ok(txn) = self.draft(now.wall, SessionId::NONE, &[], tree).sweep(&path) {
+        let SweepOptions {
+            deletions_max,
+            never_used_ms_max,
+            ..
+        } = self.options.sweep;
+        let mut path = String::new();
+        for node in tree
+            .expired(now.wall, never_used_ms_max)
+            .take(deletions_max)
+        {
+            path.clear();
+            tree.path_of(node, &mut path);
+            if let Ok(txn) = self
+                .draft(now.wall, SessionId::NONE, &[], tree)
+                .sweep(&path, never_used_ms_max)
+            {
                 self.propose(now.wall, SessionId::NONE, Xid(0), txn, None, tree, effects);
             }
         }
@@ -293,6 +396,7 @@ impl Peer {
             time,
             session,
             identities,
+            exceeded: Vec::new(),
         }
     }
 }

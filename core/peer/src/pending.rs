@@ -41,7 +41,7 @@ pub struct PendingNode {
     /// Its Stat.
     pub stat: StatPersisted,
     /// Number of its children.
-    pub children: u32,
+    pub children: usize,
     /// Its ACL.
     pub acl: PendingAcl,
     /// Its data.
@@ -92,7 +92,11 @@ impl PendingChanges {
             children: tree.child_count(id),
             acl: PendingAcl::Tree(tree.acl_id(id)),
             data: PendingData::Tree,
-            digest: node_digest(key(path), tree.data(id), &stat),
+            digest: if tree.digest().is_some() {
+                node_digest(key(path), tree.data(id), &stat)
+            } else {
+                0
+            },
         })
     }
 
@@ -117,8 +121,10 @@ impl PendingChanges {
     /// Records how a znode will be after the transaction with this number; its digest is computed here.
     pub fn put(&mut self, tree: &DataTree, zxid: Zxid, path: &str, mut node: PendingNode) {
         let before = self.node(tree, path).map_or(0, |n| n.digest);
-        node.digest = node_digest(key(path), Self::data(tree, path, &node), &node.stat);
-        self.shift_digest(tree, before, node.digest);
+        if tree.digest().is_some() {
+            node.digest = node_digest(key(path), Self::data(tree, path, &node), &node.stat);
+            self.shift_digest(tree, before, node.digest);
+        }
         self.record(zxid, key(path), Some(node));
     }
 
@@ -129,21 +135,24 @@ impl PendingChanges {
         self.record(zxid, key(path), None);
     }
 
-    /// The tree digest after everything that is pending.
+    /// The tree digest after everything that is pending; none if digests are off.
     #[must_use]
-    pub fn tree_digest(&self, tree: &DataTree) -> u64 {
-        self.tree_digest.unwrap_or_else(|| tree.digest())
+    pub fn tree_digest(&self, tree: &DataTree) -> Option<u64> {
+        self.tree_digest.or_else(|| tree.digest())
     }
 
     fn shift_digest(&mut self, tree: &DataTree, before: u64, after: u64) {
         let digest = self.tree_digest(tree);
-        self.tree_digest = Some(digest.wrapping_sub(before).wrapping_add(after));
+        self.tree_digest = digest.map(|digest| digest.wrapping_sub(before).wrapping_add(after));
     }
 
     fn record(&mut self, zxid: Zxid, path: &str, node: Option<PendingNode>) {
         let owner = node.as_ref().and_then(owner_of);
         let before = self.by_path.insert(path.into(), Change { zxid, node });
-        let owner_before = before.as_ref().and_then(|c| c.node.as_ref()).and_then(owner_of);
+        let owner_before = before
+            .as_ref()
+            .and_then(|c| c.node.as_ref())
+            .and_then(owner_of);
         if owner != owner_before {
             if let Some(owner) = owner_before {
                 self.disown(owner, path);
@@ -163,8 +172,11 @@ impl PendingChanges {
 
     /// Starts to remember what changes, for a multi that may fail.
     pub fn begin_multi(&mut self) {
-        self.undo =
-            Some(Undo { records: Vec::new(), order_len: self.order.len(), tree_digest: self.tree_digest });
+        self.undo = Some(Undo {
+            records: Vec::new(),
+            order_len: self.order.len(),
+            tree_digest: self.tree_digest,
+        });
     }
 
     /// Keeps what the multi changed.
@@ -178,7 +190,13 @@ impl PendingChanges {
         self.order.truncate(undo.order_len);
         self.tree_digest = undo.tree_digest;
         for (path, before) in undo.records {
-            if let Some(owner) = self.by_path.remove(&path).and_then(|c| c.node).as_ref().and_then(owner_of) {
+            if let Some(owner) = self
+                .by_path
+                .remove(&path)
+                .and_then(|c| c.node)
+                .as_ref()
+                .and_then(owner_of)
+            {
                 self.disown(owner, &path);
             }
             if let Some(change) = before {
@@ -193,16 +211,31 @@ impl PendingChanges {
     /// Forgets what the transactions up to this number changed: it is in the tree.
     pub fn applied(&mut self, zxid: Zxid) {
         while self.order.front().is_some_and(|(z, _)| *z <= zxid) {
-            let Some((made_by, path)) = self.order.pop_front() else { break };
-            if self.by_path.get(&path).is_none_or(|change| change.zxid != made_by) {
+            let Some((made_by, path)) = self.order.pop_front() else {
+                break;
+            };
+            if self
+                .by_path
+                .get(&path)
+                .is_none_or(|change| change.zxid != made_by)
+            {
                 continue;
             }
-            if let Some(owner) = self.by_path.remove(&path).and_then(|c| c.node).as_ref().and_then(owner_of) {
+            if let Some(owner) = self
+                .by_path
+                .remove(&path)
+                .and_then(|c| c.node)
+                .as_ref()
+                .and_then(owner_of)
+            {
                 self.disown(owner, &path);
             }
         }
         if self.order.is_empty() {
-            assert!(self.by_path.is_empty(), "a pending change of no transaction stayed (P99)");
+            assert!(
+                self.by_path.is_empty(),
+                "a pending change of no transaction stayed (P99)"
+            );
             debug_assert!(self.owned.is_empty());
             self.tree_digest = None;
         }
@@ -224,8 +257,12 @@ impl PendingChanges {
             None => true,
             Some(change) => change.node.as_ref().and_then(owner_of) == Some(session),
         };
-        let mut paths: Vec<Box<str>> =
-            tree.ephemerals(session).into_iter().map(Into::into).filter(|p: &Box<str>| owns(p)).collect();
+        let mut paths: Vec<Box<str>> = tree
+            .ephemerals(session)
+            .into_iter()
+            .map(Into::into)
+            .filter(|p: &Box<str>| owns(p))
+            .collect();
         for path in self.owned.get(&session).into_iter().flatten() {
             paths.push(path.clone());
         }

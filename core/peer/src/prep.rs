@@ -7,17 +7,22 @@ use std::sync::Arc;
 
 use zabra_jute::{Decode, Reader, Text};
 use zabra_proto::client::{
-    CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest, SetAclRequest, SetDataRequest,
+    CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest, SetAclRequest,
+    SetDataRequest,
 };
 use zabra_proto::multi::{self, MultiOp};
 use zabra_proto::txn::{
-    CheckVersionTxn, CloseSessionTxn, CreateContainerTxn, CreateTtlTxn, CreateTxn, DeleteTxn, SetAclTxn, SetDataTxn,
+    CheckVersionTxn, CloseSessionTxn, CreateContainerTxn, CreateTtlTxn, CreateTxn, DeleteTxn,
+    SetAclTxn, SetDataTxn,
 };
 use zabra_proto::{
-    Acl, CreateMode, ErrorCode, Identity, OpCode, Perms, RawAcl, SessionId, StatPersisted, Txn, WallMillis, Zxid, path,
+    Acl, CreateMode, ErrorCode, Identity, OpCode, Perms, RawAcl, SessionId, StatPersisted, Txn,
+    WallMillis, Zxid, path,
 };
 use zabra_tree::acl::AclRules;
-use zabra_tree::{CONTAINER_OWNER, DataTree, NodeKind, OwnerRules, acl, is_valid_ttl};
+use zabra_tree::{
+    CONTAINER_OWNER, DataTree, NodeKind, OwnerRules, QuotaExceeded, acl, is_valid_ttl,
+};
 
 use crate::pending::{PendingAcl, PendingChanges, PendingData, PendingNode, key};
 
@@ -51,6 +56,8 @@ pub(crate) struct Draft<'p> {
     pub(crate) time: WallMillis,
     pub(crate) session: SessionId,
     pub(crate) identities: &'p [Identity],
+    /// Quotas that the request exceeds, hard or soft: worth a line in the log.
+    pub(crate) exceeded: Vec<QuotaExceeded>,
 }
 
 /// Why there is no transaction of the kind asked for.
@@ -85,7 +92,9 @@ impl Draft<'_> {
             OpCode::SetAcl => self.set_acl(decode(body)?)?,
             OpCode::Multi => return self.multi(body),
             OpCode::CloseSession => self.close_session(),
-            OpCode::Reconfig if !self.rules.reconfig_enabled => return Err(ErrorCode::RECONFIG_DISABLED.into()),
+            OpCode::Reconfig if !self.rules.reconfig_enabled => {
+                return Err(ErrorCode::RECONFIG_DISABLED.into());
+            }
             // reconfig too: a standalone server has no membership to change.
             _ => return Err(ErrorCode::UNIMPLEMENTED.into()),
         })
@@ -126,13 +135,35 @@ impl Draft<'_> {
     }
 
     fn create_ttl<'a>(&mut self, r: CreateTtlRequest<'a>) -> Result<Txn<'a>, ErrorCode> {
-        let CreateTtlRequest { path, data, acl, flags, ttl } = r;
-        self.create(OpCode::CreateTtl, CreateRequest { path, data, acl, flags }, Some(ttl))
+        let CreateTtlRequest {
+            path,
+            data,
+            acl,
+            flags,
+            ttl,
+        } = r;
+        self.create(
+            OpCode::CreateTtl,
+            CreateRequest {
+                path,
+                data,
+                acl,
+                flags,
+            },
+            Some(ttl),
+        )
     }
 
-    fn create<'a>(&mut self, op: OpCode, r: CreateRequest<'a>, ttl: Option<i64>) -> Result<Txn<'a>, ErrorCode> {
+    fn create<'a>(
+        &mut self,
+        op: OpCode,
+        r: CreateRequest<'a>,
+        ttl: Option<i64>,
+    ) -> Result<Txn<'a>, ErrorCode> {
         let mode = self.mode_of(op, r.flags, ttl)?;
-        let (parent_path, _) = path::split(&r.path).filter(|_| has_no_nul(&r.path)).ok_or(ErrorCode::BAD_ARGUMENTS)?;
+        let (parent_path, _) = path::split(&r.path)
+            .filter(|_| has_no_nul(&r.path))
+            .ok_or(ErrorCode::BAD_ARGUMENTS)?;
         let acl = self.fix_up(r.acl)?;
         let parent_path = parent_path.to_owned();
         let mut parent = self.node(&parent_path).ok_or(ErrorCode::NO_NODE)?;
@@ -146,7 +177,10 @@ impl Draft<'_> {
         if self.node(&path).is_some() {
             return Err(ErrorCode::NODE_EXISTS);
         }
-        if matches!(self.rules.owner.kind(parent.stat.ephemeral_owner), NodeKind::Ephemeral(_)) {
+        if matches!(
+            self.rules.owner.kind(parent.stat.ephemeral_owner),
+            NodeKind::Ephemeral(_)
+        ) {
             return Err(ErrorCode::NO_CHILDREN_FOR_EPHEMERALS);
         }
         self.within_quota(&path, 1, data_len(r.data))?;
@@ -159,10 +193,19 @@ impl Draft<'_> {
         self.put(&path, self.born(mode, ttl, r.data, &acl));
         let acl = Some(acl);
         Ok(match (op, ttl) {
-            (OpCode::CreateContainer, _) => {
-                Txn::CreateContainer(CreateContainerTxn { path, data: r.data, acl, parent_cversion })
-            }
-            (_, Some(ttl)) => Txn::CreateTtl(CreateTtlTxn { path, data: r.data, acl, parent_cversion, ttl }),
+            (OpCode::CreateContainer, _) => Txn::CreateContainer(CreateContainerTxn {
+                path,
+                data: r.data,
+                acl,
+                parent_cversion,
+            }),
+            (_, Some(ttl)) => Txn::CreateTtl(CreateTtlTxn {
+                path,
+                data: r.data,
+                acl,
+                parent_cversion,
+                ttl,
+            }),
             (OpCode::Create2, _) => Txn::Create2(CreateTxn {
                 path,
                 data: r.data,
@@ -170,7 +213,13 @@ impl Draft<'_> {
                 ephemeral: mode.is_ephemeral(),
                 parent_cversion,
             }),
-            _ => Txn::Create(CreateTxn { path, data: r.data, acl, ephemeral: mode.is_ephemeral(), parent_cversion }),
+            _ => Txn::Create(CreateTxn {
+                path,
+                data: r.data,
+                acl,
+                ephemeral: mode.is_ephemeral(),
+                parent_cversion,
+            }),
         })
     }
 
@@ -183,14 +232,26 @@ impl Draft<'_> {
         }
         let agrees = match op {
             OpCode::CreateTtl => mode.has_ttl() && ttl.is_some_and(is_valid_ttl),
-            OpCode::CreateContainer => matches!(mode, CreateMode::Container | CreateMode::Persistent),
+            OpCode::CreateContainer => {
+                matches!(mode, CreateMode::Container | CreateMode::Persistent)
+            }
             _ => !mode.has_ttl() && mode != CreateMode::Container,
         };
-        if agrees { Ok(mode) } else { Err(ErrorCode::BAD_ARGUMENTS) }
+        if agrees {
+            Ok(mode)
+        } else {
+            Err(ErrorCode::BAD_ARGUMENTS)
+        }
     }
 
     /// A new znode as it will be.
-    fn born(&self, mode: CreateMode, ttl: Option<i64>, data: Option<&[u8]>, acl: &[Acl<'_>]) -> PendingNode {
+    fn born(
+        &self,
+        mode: CreateMode,
+        ttl: Option<i64>,
+        data: Option<&[u8]>,
+        acl: &[Acl<'_>],
+    ) -> PendingNode {
         let ephemeral_owner = match ttl {
             Some(ttl) => self.rules.owner.ttl_owner(ttl),
             None if mode == CreateMode::Container => CONTAINER_OWNER,
@@ -219,7 +280,9 @@ impl Draft<'_> {
     }
 
     fn delete<'a>(&mut self, r: DeleteRequest<'a>) -> Result<Txn<'a>, ErrorCode> {
-        let (parent_path, _) = path::split(&r.path).filter(|_| has_no_nul(&r.path)).ok_or(ErrorCode::BAD_ARGUMENTS)?;
+        let (parent_path, _) = path::split(&r.path)
+            .filter(|_| has_no_nul(&r.path))
+            .ok_or(ErrorCode::BAD_ARGUMENTS)?;
         if SYSTEM_NODES.contains(&&*r.path) {
             return Err(ErrorCode::BAD_ARGUMENTS);
         }
@@ -253,7 +316,11 @@ impl Draft<'_> {
         node.stat.mtime = self.time.0;
         node.data = PendingData::New(r.data.map(Into::into));
         self.put(&r.path, node);
-        Ok(Txn::SetData(SetDataTxn { path: r.path, data: r.data, version }))
+        Ok(Txn::SetData(SetDataTxn {
+            path: r.path,
+            data: r.data,
+            version,
+        }))
     }
 
     fn set_acl<'a>(&mut self, r: SetAclRequest<'a>) -> Result<Txn<'a>, ErrorCode> {
@@ -265,7 +332,11 @@ impl Draft<'_> {
         node.stat.aversion = version;
         node.acl = PendingAcl::New(owned_list(&acl));
         self.put(&r.path, node);
-        Ok(Txn::SetAcl(SetAclTxn { path: r.path, acl: Some(acl), version }))
+        Ok(Txn::SetAcl(SetAclTxn {
+            path: r.path,
+            acl: Some(acl),
+            version,
+        }))
     }
 
     fn check<'a>(&mut self, r: CheckVersionRequest<'a>) -> Result<Txn<'a>, ErrorCode> {
@@ -273,14 +344,19 @@ impl Draft<'_> {
         let node = self.node(&r.path).ok_or(ErrorCode::NO_NODE)?;
         self.permit(&node, Perms::READ)?;
         let version = next_version(r.version, node.stat.version)?;
-        Ok(Txn::Check(CheckVersionTxn { path: r.path, version }))
+        Ok(Txn::Check(CheckVersionTxn {
+            path: r.path,
+            version,
+        }))
     }
 
     /// The session's end, with all that it owns at this point of the order (P77).
     pub(crate) fn close_session<'a>(&mut self) -> Txn<'a> {
         let paths = self.pending.ephemerals(self.tree, self.session);
         for path in &paths {
-            let Some((parent_path, _)) = path::split(path) else { continue };
+            let Some((parent_path, _)) = path::split(path) else {
+                continue;
+            };
             if let Some(parent) = self.node(parent_path) {
                 self.gone(parent_path, parent, path);
             }
@@ -295,14 +371,20 @@ impl Draft<'_> {
 
     /// The sweep's deletion of a container or TTL znode, checked again in order (P102): what the sweep saw may have
     /// changed since.
-    pub(crate) fn sweep(&mut self, path: &str) -> Result<Txn<'static>, ErrorCode> {
+    pub(crate) fn sweep(
+        &mut self,
+        path: &str,
+        never_used_ms_max: i64,
+    ) -> Result<Txn<'static>, ErrorCode> {
         let node = self.node(path).ok_or(ErrorCode::NO_NODE)?;
         if node.children > 0 {
             return Err(ErrorCode::NOT_EMPTY);
         }
+        let age_ms = self.time.0.saturating_sub(node.stat.mtime);
         let due = match self.rules.owner.kind(node.stat.ephemeral_owner) {
-            NodeKind::Container => true,
-            NodeKind::Ttl(ttl_ms) => self.time.0.saturating_sub(node.stat.mtime) > ttl_ms,
+            NodeKind::Container if node.stat.cversion > 0 => true,
+            NodeKind::Container => never_used_ms_max > 0 && age_ms > never_used_ms_max,
+            NodeKind::Ttl(ttl_ms) => age_ms > ttl_ms,
             NodeKind::Persistent | NodeKind::Ephemeral(_) | NodeKind::Unknown => false,
         };
         if !due {
@@ -311,7 +393,9 @@ impl Draft<'_> {
         let (parent_path, _) = path::split(path).ok_or(ErrorCode::BAD_ARGUMENTS)?;
         let parent = self.node(parent_path).ok_or(ErrorCode::NO_NODE)?;
         self.gone(parent_path, parent, path);
-        Ok(Txn::DeleteContainer(DeleteTxn { path: Text::Owned(path.to_owned()) }))
+        Ok(Txn::DeleteContainer(DeleteTxn {
+            path: Text::Owned(path.to_owned()),
+        }))
     }
 
     fn node(&self, path: &str) -> Option<PendingNode> {
@@ -324,18 +408,29 @@ impl Draft<'_> {
 
     fn permit(&self, node: &PendingNode, wanted: Perms) -> Result<(), ErrorCode> {
         let list = PendingChanges::acl(self.tree, node);
-        if acl::check(list, wanted, self.identities, &self.rules.acl) { Ok(()) } else { Err(ErrorCode::NO_AUTH) }
+        if acl::check(list, wanted, self.identities, &self.rules.acl) {
+            Ok(())
+        } else {
+            Err(ErrorCode::NO_AUTH)
+        }
     }
 
     fn fix_up<'a>(&self, list: Option<Vec<RawAcl<'a>>>) -> Result<Vec<Acl<'a>>, ErrorCode> {
-        acl::fix_up(list, self.identities, &self.rules.acl)
+        acl::fix_up(list.as_deref(), self.identities, &self.rules.acl)
     }
 
-    fn within_quota(&self, path: &str, count: i64, bytes: i64) -> Result<(), ErrorCode> {
+    fn within_quota(&mut self, path: &str, count: i64, bytes: i64) -> Result<(), ErrorCode> {
         if !self.rules.enforce_quota {
             return Ok(());
         }
-        self.tree.quota_check(key(path), count, bytes).map_err(|_| ErrorCode::QUOTA_EXCEEDED)
+        match self.tree.quota_check(key(path), count, bytes) {
+            Ok(soft) => self.exceeded.extend(soft),
+            Err(hard) => {
+                self.exceeded.push(hard);
+                return Err(ErrorCode::QUOTA_EXCEEDED);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -353,7 +448,11 @@ fn data_len(data: Option<&[u8]>) -> i64 {
 
 /// −1 expects nothing; every other number is compared as it is (protocol 8.6).
 fn version_matches(expected: i32, current: i32) -> Result<(), ErrorCode> {
-    if expected == -1 || expected == current { Ok(()) } else { Err(ErrorCode::BAD_VERSION) }
+    if expected == -1 || expected == current {
+        Ok(())
+    } else {
+        Err(ErrorCode::BAD_VERSION)
+    }
 }
 
 /// Versions wrap as Apache's 32-bit ones do (P101).

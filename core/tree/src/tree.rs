@@ -197,6 +197,12 @@ impl DataTree {
         self.nodes[node.0].acl
     }
 
+    /// The list behind a number that a znode of this tree has.
+    #[must_use]
+    pub fn acl_list(&self, id: AclId) -> &[Acl<'static>] {
+        self.acls.list(id)
+    }
+
     /// The ACL.
     #[must_use]
     pub fn acl(&self, node: NodeId) -> &[Acl<'static>] {

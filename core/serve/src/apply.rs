@@ -1,0 +1,216 @@
+//! Commits: applied to the replica, told to watchers, answered.
+
+use zabra_jute::{Encode, Text};
+use zabra_peer::{Ask, Commit, Origin};
+use zabra_proto::client::{
+    Create2Response, ErrorResponse, GetDataResponse, MultiHeader, PathResponse, StatResponse,
+};
+use zabra_proto::{ErrorCode, MonoMillis, OpCode, SessionId, Stat, Txn, Zxid};
+use zabra_tree::{Applied, Outcome};
+
+use crate::conn::{Parked, Wait};
+use crate::frame::OpenFrame;
+use crate::notify::Notifier;
+use crate::{Clients, CloseReason, Replica, reads};
+
+impl Clients {
+    /// Applies a commit to the replica. In this order, so that no client sees a state before its events (P90): events
+    /// to watchers, the reply to who asked, the replies to that connection's reads behind it.
+    pub fn apply(&mut self, replica: &mut Replica, commit: &Commit, now: MonoMillis) {
+        let payload = Replica::decode(&commit.payload);
+        let mut notifier = Notifier {
+            clients: self,
+            zxid: commit.zxid,
+            watchers: Vec::new(),
+        };
+        let applied = replica.apply(&payload, &mut notifier);
+        match commit.origin {
+            Some(Origin {
+                conn,
+                ask: Ask::Session,
+                ..
+            }) => {
+                if let Txn::CreateSession(t) = &payload.txn {
+                    self.on_session_granted(conn, payload.header.session, t.timeout_ms);
+                }
+            }
+            Some(origin) => {
+                self.answer_commit(origin, commit.zxid, &payload.txn, &applied, replica, now)
+            }
+            None => {}
+        }
+        if matches!(payload.txn, Txn::CloseSession(_)) {
+            self.end_session(payload.header.session, commit.origin);
+        }
+        self.ease();
+    }
+
+    fn answer_commit(
+        &mut self,
+        origin: Origin,
+        zxid: Zxid,
+        txn: &Txn<'_>,
+        applied: &Applied,
+        replica: &Replica,
+        now: MonoMillis,
+    ) {
+        let Some((conn, reading)) = self.reading(origin.conn, replica, now) else {
+            return;
+        };
+        let is_next = matches!(conn.parked.front(), Some(Parked { wait: Wait::Peer { seq, .. }, .. }) if *seq == origin.seq);
+        assert!(
+            is_next,
+            "a commit is answered out of the order of its session (P98)"
+        );
+        let Some(Parked {
+            xid,
+            since,
+            wait: Wait::Peer { op, .. },
+        }) = conn.parked.pop_front()
+        else {
+            return;
+        };
+        conn.with_peer -= 1;
+        if conn.closing().is_none() {
+            let at = conn.out.len();
+            let frame = OpenFrame::reply(xid, zxid, error_of(txn, applied.outcome), &mut conn.out);
+            put_result(op, txn, applied, replica, &mut conn.out);
+            frame.end(&mut conn.out);
+            reads::count(reading.stats, conn, op, xid, zxid, since, now, at);
+        }
+        self.outstanding -= 1;
+        self.serve_parked(origin.conn, replica, now);
+    }
+
+    /// The session is gone: its connection is told nothing more, whoever asked for the end (P84).
+    fn end_session(&mut self, session: SessionId, origin: Option<Origin>) {
+        let Some(id) = self.by_session.remove(&session) else {
+            return;
+        };
+        let asked = origin.is_some_and(|o| o.conn == id);
+        self.close(
+            id,
+            if asked {
+                CloseReason::SessionClosed
+            } else {
+                CloseReason::SessionGone
+            },
+        );
+    }
+}
+
+/// A failed multi is no error: its elements say what happened (protocol 7.3).
+fn error_of(txn: &Txn<'_>, outcome: Outcome) -> ErrorCode {
+    match txn {
+        Txn::Error(code) => *code,
+        Txn::Multi(_) => ErrorCode::OK,
+        _ => outcome.error,
+    }
+}
+
+fn put_result(op: OpCode, txn: &Txn<'_>, applied: &Applied, replica: &Replica, out: &mut Vec<u8>) {
+    if !error_of(txn, applied.outcome).is_ok() {
+        return;
+    }
+    let stat = applied.outcome.stat.unwrap_or_default();
+    match txn {
+        Txn::Create(t) if op == OpCode::Create => PathResponse {
+            path: borrowed(&t.path),
+        }
+        .encode(out),
+        Txn::Create(t) | Txn::Create2(t) => Create2Response {
+            path: borrowed(&t.path),
+            stat,
+        }
+        .encode(out),
+        Txn::CreateContainer(t) => Create2Response {
+            path: borrowed(&t.path),
+            stat,
+        }
+        .encode(out),
+        Txn::CreateTtl(t) => Create2Response {
+            path: borrowed(&t.path),
+            stat,
+        }
+        .encode(out),
+        Txn::SetData(_) | Txn::SetAcl(_) => StatResponse { stat }.encode(out),
+        Txn::Reconfig(t) => {
+            let data = replica
+                .tree
+                .find(&t.path)
+                .and_then(|node| replica.tree.data(node));
+            GetDataResponse { data, stat }.encode(out);
+        }
+        Txn::Multi(elements) => put_elements(elements, &applied.elements, out),
+        _ => {}
+    }
+}
+
+fn borrowed<'a>(text: &'a Text<'_>) -> Text<'a> {
+    Text::Borrowed(text)
+}
+
+/// Results of the elements; if one failed, errors for all (protocol 7.3).
+fn put_elements(elements: &[Txn<'_>], outcomes: &[Outcome], out: &mut Vec<u8>) {
+    if elements
+        .iter()
+        .any(|element| matches!(element, Txn::Error(_)))
+    {
+        for element in elements {
+            let error = if let Txn::Error(code) = element {
+                *code
+            } else {
+                ErrorCode::OK
+            };
+            MultiHeader {
+                kind: -1,
+                done: false,
+                error: error.code(),
+            }
+            .encode(out);
+            ErrorResponse { error }.encode(out);
+        }
+    } else {
+        for (element, outcome) in elements.iter().zip(outcomes) {
+            put_element(element, outcome.stat.unwrap_or_default(), out);
+        }
+    }
+    MultiHeader::END.encode(out);
+}
+
+fn put_element(element: &Txn<'_>, stat: Stat, out: &mut Vec<u8>) {
+    let header = |op: OpCode, out: &mut Vec<u8>| {
+        MultiHeader {
+            kind: op.code(),
+            done: false,
+            error: 0,
+        }
+        .encode(out)
+    };
+    let created = |path: &Text<'_>, out: &mut Vec<u8>| {
+        header(OpCode::Create2, out);
+        Create2Response {
+            path: borrowed(path),
+            stat,
+        }
+        .encode(out);
+    };
+    match element {
+        Txn::Create(t) => {
+            header(OpCode::Create, out);
+            PathResponse {
+                path: borrowed(&t.path),
+            }
+            .encode(out);
+        }
+        Txn::Create2(t) => created(&t.path, out),
+        Txn::CreateContainer(t) => created(&t.path, out),
+        Txn::CreateTtl(t) => created(&t.path, out),
+        Txn::SetData(_) => {
+            header(OpCode::SetData, out);
+            StatResponse { stat }.encode(out);
+        }
+        Txn::Check(_) => header(OpCode::Check, out),
+        _ => header(OpCode::Delete, out),
+    }
+}

@@ -1,0 +1,602 @@
+//! The connections of one poller, and what they watch.
+
+use std::net::SocketAddr;
+
+use hashbrown::HashMap;
+use zabra_peer::{Input, Origin};
+use zabra_proto::{ConnId, ErrorCode, MonoMillis, SessionId};
+use zabra_session::TimeoutBounds;
+use zabra_tree::acl::AclRules;
+use zabra_tree::{WatchTable, Watcher};
+
+use crate::conn::{State, Wait};
+use crate::reads::Reading;
+use crate::{CloseReason, Conn, Replica, ServerStats};
+
+/// How clients are served.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// Which session timeouts are granted.
+    pub timeouts: TimeoutBounds,
+    /// Longest frame that a client may send (`jute.maxbuffer`).
+    pub frame_len_max: usize,
+    /// With more requests than this at the peer, connections that have some there are not read (SB-03).
+    pub outstanding_max: usize,
+    /// A connection with this much output waiting is not read.
+    pub out_len_pause: usize,
+    /// A connection with more output than this waiting is closed.
+    pub out_len_max: usize,
+    /// A connection without a session is closed after this, ms.
+    pub greeting_ms_max: u64,
+    /// Schemes and switches of ACL checks.
+    pub acl: AclRules,
+    /// `super:<digest>`, if there is a super user.
+    pub super_digest: Option<String>,
+}
+
+/// Where inputs for the peer go.
+pub trait Upstream {
+    /// Takes one.
+    fn input(&mut self, input: Input<'_>);
+}
+
+impl<F: FnMut(Input<'_>)> Upstream for F {
+    fn input(&mut self, input: Input<'_>) {
+        self(input);
+    }
+}
+
+/// The first four bytes of a connection that begins with no frame: a four-letter word, or nonsense.
+pub type Word = [u8; 4];
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    conn: Option<Box<Conn>>,
+}
+
+/// The connections of one poller.
+///
+/// The caller moves bytes: it gives what it read to [`Self::on_bytes`], sends what [`Self::output`] holds for each of
+/// [`Self::take_dirty`], and tells of the end with [`Self::remove`].
+pub struct Clients {
+    pub(crate) options: ServeOptions,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    open: usize,
+    pub(crate) by_session: HashMap<SessionId, ConnId>,
+    pub(crate) watches: WatchTable,
+    dirty: Vec<ConnId>,
+    resumable: Vec<ConnId>,
+    throttled: Vec<ConnId>,
+    words: Vec<(ConnId, Word)>,
+    /// Output buffers that no connection needs just now: an idle connection holds none.
+    spare: Vec<Vec<u8>>,
+    pub(crate) outstanding: usize,
+    pub(crate) stats: ServerStats,
+}
+
+/// How many unused output buffers are kept, and how large each may be.
+const SPARE_BUFFERS_MAX: usize = 64;
+const SPARE_LEN_MAX: usize = 256 * 1024;
+
+impl Clients {
+    /// No connections. The seed is for the watch table's hashes.
+    #[must_use]
+    pub fn new(options: ServeOptions, hash_seed: u64) -> Self {
+        Self {
+            options,
+            slots: Vec::new(),
+            free: Vec::new(),
+            open: 0,
+            by_session: HashMap::new(),
+            watches: WatchTable::new(hash_seed),
+            dirty: Vec::new(),
+            resumable: Vec::new(),
+            throttled: Vec::new(),
+            words: Vec::new(),
+            spare: Vec::new(),
+            outstanding: 0,
+            stats: ServerStats::default(),
+        }
+    }
+
+    /// Takes in a new connection.
+    pub fn accept(&mut self, remote: SocketAddr, now: MonoMillis) -> ConnId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot {
+                generation: 0,
+                conn: None,
+            });
+            (self.slots.len() - 1) as u32
+        });
+        let slot = &mut self.slots[index as usize];
+        slot.generation = slot.generation.wrapping_add(1);
+        let id = ConnId((u64::from(slot.generation) << 32) | u64::from(index));
+        slot.conn = Some(Box::new(Conn::new(id, remote, now)));
+        self.open += 1;
+        id
+    }
+
+    /// Forgets a connection whose socket is gone. Its session lives on until it expires; its watches end at once
+    /// (P92).
+    pub fn remove(&mut self, id: ConnId) {
+        let Some(slot) = self.slots.get_mut(id.0 as u32 as usize) else {
+            return;
+        };
+        if slot.conn.as_ref().is_none_or(|conn| conn.id != id) {
+            return;
+        }
+        let Some(conn) = slot.conn.take() else { return };
+        self.free.push(id.0 as u32);
+        self.open -= 1;
+        self.outstanding -= conn.with_peer;
+        self.watches.drop_watcher(Watcher(id.0));
+        if self.by_session.get(&conn.session) == Some(&id) {
+            self.by_session.remove(&conn.session);
+        }
+        self.ease();
+    }
+
+    /// A connection, if it is still there.
+    #[must_use]
+    pub fn conn(&self, id: ConnId) -> Option<&Conn> {
+        self.slots
+            .get(id.0 as u32 as usize)?
+            .conn
+            .as_deref()
+            .filter(|conn| conn.id == id)
+    }
+
+    pub(crate) fn conn_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.slots
+            .get_mut(id.0 as u32 as usize)?
+            .conn
+            .as_deref_mut()
+            .filter(|conn| conn.id == id)
+    }
+
+    /// All connections.
+    pub fn iter(&self) -> impl Iterator<Item = &Conn> {
+        self.slots.iter().filter_map(|slot| slot.conn.as_deref())
+    }
+
+    /// Number of connections.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open == 0
+    }
+
+    /// Requests that are with the peer.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.outstanding
+    }
+
+    /// What is watched.
+    #[must_use]
+    pub fn watches(&self) -> &WatchTable {
+        &self.watches
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn stats(&self) -> &ServerStats {
+        &self.stats
+    }
+
+    /// Starts counting anew (`srst`).
+    pub fn reset_stats(&mut self) {
+        self.stats = ServerStats::default();
+    }
+
+    /// Starts counting anew for each connection (`crst`).
+    pub fn reset_conn_stats(&mut self) {
+        for conn in self
+            .slots
+            .iter_mut()
+            .filter_map(|slot| slot.conn.as_deref_mut())
+        {
+            conn.stats = crate::ConnStats::new(conn.stats.established);
+        }
+    }
+
+    /// Takes bytes that came from a client: answers reads, parks what must wait, hands writes on.
+    pub fn on_bytes(
+        &mut self,
+        id: ConnId,
+        bytes: &[u8],
+        replica: &Replica,
+        now: MonoMillis,
+        upstream: &mut impl Upstream,
+    ) {
+        let Some(conn) = self.conn_mut(id) else {
+            return;
+        };
+        conn.heard = now;
+        conn.touched = true;
+        if conn.input.is_empty() {
+            let used = self.consume(id, bytes, replica, now, upstream);
+            if let Some(conn) = self.conn_mut(id)
+                && conn.closing().is_none()
+            {
+                conn.input
+                    .extend_from_slice(bytes.get(used..).unwrap_or_default());
+            }
+            return;
+        }
+        let mut input = std::mem::take(&mut conn.input);
+        input.extend_from_slice(bytes);
+        let used = self.consume(id, &input, replica, now, upstream);
+        let Some(conn) = self.conn_mut(id) else {
+            return;
+        };
+        if conn.closing().is_none() && used < input.len() {
+            input.drain(..used);
+            conn.input = input;
+        }
+    }
+
+    /// Goes on with connections that may be read again: their session was decided, or the load has eased.
+    pub fn resume(
+        &mut self,
+        replica: &Replica,
+        now: MonoMillis,
+        upstream: &mut impl Upstream,
+    ) -> Vec<ConnId> {
+        let resumed = std::mem::take(&mut self.resumable);
+        for id in &resumed {
+            if self.conn(*id).is_some_and(|conn| !conn.input.is_empty()) {
+                self.on_bytes(*id, &[], replica, now, upstream);
+            }
+        }
+        resumed
+    }
+
+    /// Whether [`Self::resume`] has something to do.
+    #[must_use]
+    pub fn has_resumable(&self) -> bool {
+        !self.resumable.is_empty()
+    }
+
+    /// Whether the connection's socket should be read.
+    #[must_use]
+    pub fn is_readable(&self, id: ConnId) -> bool {
+        self.conn(id).is_some_and(|conn| self.may_read(conn))
+    }
+
+    fn may_read(&self, conn: &Conn) -> bool {
+        matches!(conn.state, State::Greeting | State::Open)
+            && !conn.throttled
+            && conn.out.len() < self.options.out_len_pause
+    }
+
+    /// Handles whole frames; returns how many bytes they were.
+    fn consume(
+        &mut self,
+        id: ConnId,
+        bytes: &[u8],
+        replica: &Replica,
+        now: MonoMillis,
+        upstream: &mut impl Upstream,
+    ) -> usize {
+        let mut used = 0;
+        loop {
+            let Some(conn) = self.conn(id) else {
+                return used;
+            };
+            if !self.may_read(conn) {
+                return used;
+            }
+            let rest = bytes.get(used..).unwrap_or_default();
+            let Some((head, rest)) = rest.split_first_chunk::<4>() else {
+                return used;
+            };
+            let len = usize::try_from(i32::from_be_bytes(*head))
+                .ok()
+                .filter(|n| *n <= self.options.frame_len_max);
+            let Some(len) = len else {
+                self.on_bad_length(id, *head);
+                return bytes.len();
+            };
+            let Some(frame) = rest.get(..len) else {
+                return used;
+            };
+            used += 4 + len;
+            self.on_frame(id, frame, replica, now, upstream);
+        }
+    }
+
+    /// No legal length: at the start of a connection a four-letter word, all of which are larger than any frame
+    /// (protocol 17); later, the end.
+    fn on_bad_length(&mut self, id: ConnId, head: Word) {
+        let Some(conn) = self.conn_mut(id) else {
+            return;
+        };
+        if conn.state == State::Greeting {
+            self.words.push((id, head));
+        } else {
+            self.close(id, CloseReason::BadLength);
+        }
+    }
+
+    fn on_frame(
+        &mut self,
+        id: ConnId,
+        frame: &[u8],
+        replica: &Replica,
+        now: MonoMillis,
+        upstream: &mut impl Upstream,
+    ) {
+        self.stats.received += 1;
+        let Some(conn) = self.conn_mut(id) else {
+            return;
+        };
+        conn.stats.received += 1;
+        match conn.state {
+            State::Greeting => self.on_connect_request(id, frame, replica, now, upstream),
+            State::Open => self.on_request(id, frame, replica, now, upstream),
+            State::Connecting { .. } | State::Closing(_) => {}
+        }
+    }
+
+    /// Four-letter words that came since the last call. Answer each with [`Self::answer_word`].
+    pub fn take_words(&mut self) -> Vec<(ConnId, Word)> {
+        std::mem::take(&mut self.words)
+    }
+
+    /// Sends a word's answer as it is, then closes. No answer closes at once.
+    pub fn answer_word(&mut self, id: ConnId, text: &[u8]) {
+        self.ready_to_write(id);
+        if let Some(conn) = self.conn_mut(id) {
+            conn.out.extend_from_slice(text);
+            conn.close(CloseReason::WordAnswered);
+        }
+        self.mark(id);
+    }
+
+    /// Closes a connection once its output is sent.
+    pub fn close(&mut self, id: ConnId, reason: CloseReason) {
+        if let Some(conn) = self.conn_mut(id) {
+            conn.close(reason);
+            conn.input = Vec::new();
+        }
+        self.mark(id);
+    }
+
+    /// Closes all connections: the server stops.
+    pub fn close_all(&mut self) {
+        let ids: Vec<ConnId> = self.iter().map(Conn::id).collect();
+        for id in ids {
+            self.close(id, CloseReason::Shutdown);
+        }
+    }
+
+    /// The peer has answered a request that became no transaction.
+    pub fn on_reply(
+        &mut self,
+        origin: Origin,
+        error: ErrorCode,
+        replica: &Replica,
+        now: MonoMillis,
+    ) {
+        let Some(conn) = self.conn_mut(origin.conn) else {
+            return;
+        };
+        let waits =
+            |p: &crate::conn::Parked| matches!(p.wait, Wait::Peer { seq, .. } if seq == origin.seq);
+        let Some(parked) = conn.parked.iter_mut().find(|p| waits(p)) else {
+            return;
+        };
+        if let Wait::Peer { op, echo, .. } = &mut parked.wait {
+            parked.wait = Wait::Answered {
+                op: *op,
+                error,
+                echo: echo.take(),
+            };
+            conn.with_peer -= 1;
+            self.outstanding -= 1;
+        }
+        self.serve_parked(origin.conn, replica, now);
+        self.ease();
+    }
+
+    /// Answers the parked requests whose turn has come: all up to the next that the peer has.
+    pub(crate) fn serve_parked(&mut self, id: ConnId, replica: &Replica, now: MonoMillis) {
+        self.ready_to_write(id);
+        let Some(slot) = self.slots.get_mut(id.0 as u32 as usize) else {
+            return;
+        };
+        let Some(conn) = slot.conn.as_deref_mut().filter(|conn| conn.id == id) else {
+            return;
+        };
+        let mut reading = Reading {
+            replica,
+            watches: &mut self.watches,
+            options: &self.options,
+            stats: &mut self.stats,
+            now,
+        };
+        while conn.closing().is_none()
+            && conn
+                .parked
+                .front()
+                .is_some_and(|p| !matches!(p.wait, Wait::Peer { .. }))
+        {
+            let Some(parked) = conn.parked.pop_front() else {
+                break;
+            };
+            reading.answer_parked(conn, parked);
+        }
+        self.mark(id);
+    }
+
+    /// With the load eased, connections that were not read are read again.
+    pub(crate) fn ease(&mut self) {
+        if self.throttled.is_empty() || self.outstanding > self.options.outstanding_max {
+            return;
+        }
+        for id in std::mem::take(&mut self.throttled) {
+            if let Some(conn) = self.conn_mut(id) {
+                conn.throttled = false;
+                self.resumable.push(id);
+            }
+        }
+    }
+
+    pub(crate) fn throttle(&mut self, id: ConnId) {
+        if self.outstanding <= self.options.outstanding_max {
+            return;
+        }
+        if let Some(conn) = self.conn_mut(id)
+            && !conn.throttled
+        {
+            conn.throttled = true;
+            self.throttled.push(id);
+        }
+    }
+
+    pub(crate) fn will_resume(&mut self, id: ConnId) {
+        self.resumable.push(id);
+    }
+
+    /// Gives a connection a buffer to write into.
+    pub(crate) fn ready_to_write(&mut self, id: ConnId) {
+        let Some(slot) = self.slots.get_mut(id.0 as u32 as usize) else {
+            return;
+        };
+        if let Some(conn) = slot.conn.as_deref_mut()
+            && conn.out.capacity() == 0
+        {
+            conn.out = self.spare.pop().unwrap_or_default();
+        }
+    }
+
+    /// Notes that a connection has output or is to be closed; closes it if its client does not read (P95).
+    pub(crate) fn mark(&mut self, id: ConnId) {
+        let out_len_max = self.options.out_len_max;
+        let Some(conn) = self.conn_mut(id) else {
+            return;
+        };
+        if conn.out.len() > out_len_max {
+            conn.close(CloseReason::SlowReader);
+        }
+        if !conn.dirty {
+            conn.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// The connections that have output or are to be closed, each once.
+    pub fn take_dirty(&mut self) -> Vec<ConnId> {
+        let dirty = std::mem::take(&mut self.dirty);
+        for id in &dirty {
+            if let Some(conn) = self.conn_mut(*id) {
+                conn.dirty = false;
+            }
+        }
+        dirty
+    }
+
+    /// What is to be sent to a client.
+    #[must_use]
+    pub fn output(&self, id: ConnId) -> &[u8] {
+        self.conn(id).map_or(&[], |conn| &conn.out)
+    }
+
+    /// Notes that the first `n` bytes of the output went.
+    pub fn sent(&mut self, id: ConnId, n: usize) {
+        let pause = self.options.out_len_pause;
+        let Some(slot) = self.slots.get_mut(id.0 as u32 as usize) else {
+            return;
+        };
+        let Some(conn) = slot.conn.as_deref_mut().filter(|conn| conn.id == id) else {
+            return;
+        };
+        let paused = conn.out.len() >= pause;
+        if n < conn.out.len() {
+            conn.out.drain(..n);
+        } else {
+            conn.out.clear();
+            let buffer = std::mem::take(&mut conn.out);
+            if self.spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() <= SPARE_LEN_MAX {
+                self.spare.push(buffer);
+            }
+        }
+        if paused && conn.out.len() < pause {
+            self.resumable.push(id);
+        }
+    }
+
+    /// Tells the peer which sessions were heard of since the last call.
+    pub fn report_touches(&mut self, upstream: &mut impl Upstream) {
+        for conn in self
+            .slots
+            .iter_mut()
+            .filter_map(|slot| slot.conn.as_deref_mut())
+        {
+            if std::mem::take(&mut conn.touched) && conn.state == State::Open {
+                upstream.input(Input::Touched {
+                    session: conn.session,
+                    heard: conn.heard,
+                });
+            }
+        }
+    }
+
+    /// Closes connections that have been silent too long (protocol 10.4).
+    pub fn close_idle(&mut self, now: MonoMillis) {
+        let greeting_ms_max = self.options.greeting_ms_max;
+        let is_idle = |conn: &Conn| {
+            let silent = now.since(conn.heard);
+            match conn.state {
+                State::Greeting => silent > greeting_ms_max,
+                State::Open => {
+                    silent
+                        > u64::try_from(conn.timeout_ms)
+                            .unwrap_or(0)
+                            .max(greeting_ms_max)
+                }
+                State::Connecting { .. } | State::Closing(_) => false,
+            }
+        };
+        let idle: Vec<ConnId> = self
+            .iter()
+            .filter(|conn| is_idle(conn))
+            .map(Conn::id)
+            .collect();
+        for id in idle {
+            self.close(id, CloseReason::Idle);
+        }
+    }
+
+    /// A connection and what answering a read takes, borrowed side by side.
+    pub(crate) fn reading<'c>(
+        &'c mut self,
+        id: ConnId,
+        replica: &'c Replica,
+        now: MonoMillis,
+    ) -> Option<(&'c mut Conn, Reading<'c>)> {
+        self.ready_to_write(id);
+        let conn = self
+            .slots
+            .get_mut(id.0 as u32 as usize)?
+            .conn
+            .as_deref_mut()
+            .filter(|conn| conn.id == id)?;
+        let reading = Reading {
+            replica,
+            watches: &mut self.watches,
+            options: &self.options,
+            stats: &mut self.stats,
+            now,
+        };
+        Some((conn, reading))
+    }
+}

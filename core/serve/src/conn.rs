@@ -1,0 +1,208 @@
+//! The server's end of one client connection.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use zabra_proto::{ConnId, ErrorCode, Identity, MonoMillis, OpCode, SessionId, Xid};
+
+use crate::ConnStats;
+
+/// Why a connection is closed by the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The client ended its session.
+    SessionClosed,
+    /// The session expired or was closed elsewhere.
+    SessionGone,
+    /// The session cannot be had.
+    SessionRefused,
+    /// The session is on a newer connection.
+    SessionElsewhere,
+    /// The client has seen a later zxid than this server (P85).
+    ClientAhead,
+    /// A frame length below zero or above `jute.maxbuffer`.
+    BadLength,
+    /// The first frame is no connect request, or a later one is shorter than its header.
+    Malformed,
+    /// An op code that is not served.
+    UnknownOp,
+    /// Credentials were refused.
+    AuthFailed,
+    /// A four-letter word was answered.
+    WordAnswered,
+    /// Nothing came for too long.
+    Idle,
+    /// The client does not read what it asked for (P95).
+    SlowReader,
+    /// The server stops.
+    Shutdown,
+}
+
+/// How far the connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing decided: a four-letter word or a connect request must come.
+    Greeting,
+    /// A connect request came; the peer decides about the session. No frame is read meanwhile.
+    Connecting { read_only: Option<bool> },
+    /// Requests are served.
+    Open,
+    /// Nothing is read any more; what is in the output buffer still goes.
+    Closing(CloseReason),
+}
+
+/// A request that waits its turn.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    pub(crate) xid: Xid,
+    pub(crate) since: MonoMillis,
+    pub(crate) wait: Wait,
+}
+
+/// What a parked request waits for.
+#[derive(Debug)]
+pub(crate) enum Wait {
+    /// The peer has it; its answer bears this number.
+    Peer {
+        seq: u64,
+        op: OpCode,
+        echo: Option<Box<str>>,
+    },
+    /// The peer has answered, and only earlier requests are waited for.
+    Answered {
+        op: OpCode,
+        error: ErrorCode,
+        echo: Option<Box<str>>,
+    },
+    /// A read behind a write of its session.
+    Turn { op: OpCode, body: Box<[u8]> },
+}
+
+/// One client connection. An idle one costs a few hundred bytes: its buffers are given back when they are empty.
+#[derive(Debug)]
+pub struct Conn {
+    pub(crate) id: ConnId,
+    pub(crate) remote: SocketAddr,
+    pub(crate) state: State,
+    pub(crate) session: SessionId,
+    pub(crate) timeout_ms: i32,
+    pub(crate) identities: Vec<Identity>,
+    pub(crate) parked: VecDeque<Parked>,
+    /// How many of the parked are with the peer.
+    pub(crate) with_peer: usize,
+    pub(crate) next_seq: u64,
+    /// The beginning of a frame whose rest has not come, or frames that may not be read yet.
+    pub(crate) input: Vec<u8>,
+    /// Frames to be sent.
+    pub(crate) out: Vec<u8>,
+    pub(crate) heard: MonoMillis,
+    pub(crate) touched: bool,
+    pub(crate) dirty: bool,
+    pub(crate) throttled: bool,
+    pub(crate) stats: ConnStats,
+}
+
+impl Conn {
+    pub(crate) fn new(id: ConnId, remote: SocketAddr, now: MonoMillis) -> Self {
+        Self {
+            id,
+            remote,
+            state: State::Greeting,
+            session: SessionId::NONE,
+            timeout_ms: 0,
+            identities: vec![Identity::new("ip", &remote.ip().to_canonical().to_string())],
+            parked: VecDeque::new(),
+            with_peer: 0,
+            next_seq: 1,
+            input: Vec::new(),
+            out: Vec::new(),
+            heard: now,
+            touched: false,
+            dirty: false,
+            throttled: false,
+            stats: ConnStats::new(now),
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> ConnId {
+        self.id
+    }
+
+    /// The client's address.
+    #[must_use]
+    pub fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// Its session; none before the handshake is done.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// The session's timeout in ms.
+    #[must_use]
+    pub fn timeout_ms(&self) -> i32 {
+        self.timeout_ms
+    }
+
+    /// Requests that wait for an answer.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// Its counters.
+    #[must_use]
+    pub fn stats(&self) -> &ConnStats {
+        &self.stats
+    }
+
+    /// Why it is being closed, if it is. What is left in its output buffer should still be sent.
+    #[must_use]
+    pub fn closing(&self) -> Option<CloseReason> {
+        match self.state {
+            State::Closing(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn close(&mut self, reason: CloseReason) {
+        if self.closing().is_none() {
+            self.state = State::Closing(reason);
+        }
+    }
+}
+
+/// The name of a request in the `cons` word.
+pub(crate) const fn short_name(op: OpCode) -> &'static str {
+    match op {
+        OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => "CREA",
+        OpCode::Delete => "DELE",
+        OpCode::Exists => "EXIS",
+        OpCode::GetData => "GETD",
+        OpCode::SetData => "SETD",
+        OpCode::GetAcl => "GETA",
+        OpCode::SetAcl => "SETA",
+        OpCode::GetChildren | OpCode::GetChildren2 => "GETC",
+        OpCode::GetAllChildrenNumber => "GETACN",
+        OpCode::Sync => "SYNC",
+        OpCode::Ping => "PING",
+        OpCode::Check => "CHEC",
+        OpCode::CheckWatches => "CHKW",
+        OpCode::Multi => "MULT",
+        OpCode::MultiRead => "MLTR",
+        OpCode::Reconfig => "RECO",
+        OpCode::RemoveWatches => "REMW",
+        OpCode::SetWatches => "SETW",
+        OpCode::SetWatches2 => "STW2",
+        OpCode::AddWatch => "ADDW",
+        OpCode::WhoAmI => "HOMI",
+        OpCode::GetEphemerals => "GETE",
+        OpCode::CloseSession => "CLOS",
+        OpCode::Auth => "AUTH",
+        OpCode::Sasl => "SASL",
+    }
+}

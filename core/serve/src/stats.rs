@@ -1,0 +1,142 @@
+//! What is counted while serving.
+
+use zabra_proto::{MonoMillis, Xid, Zxid};
+
+/// Smallest, largest and mean of some numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spread {
+    /// How many.
+    pub count: u64,
+    /// Their sum.
+    pub total: u64,
+    /// The smallest; 0 if there are none.
+    pub min: u64,
+    /// The largest.
+    pub max: u64,
+}
+
+impl Spread {
+    /// Adds a number.
+    pub fn add(&mut self, value: u64) {
+        self.min = if self.count == 0 {
+            value
+        } else {
+            self.min.min(value)
+        };
+        self.max = self.max.max(value);
+        self.count += 1;
+        self.total += value;
+    }
+}
+
+/// Counters of the server since its start or since `srst`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ServerStats {
+    /// Frames that came.
+    pub received: u64,
+    /// Frames that went.
+    pub sent: u64,
+    /// Time from a request to its reply, ms.
+    pub latency_ms: Spread,
+    /// Replies with an error that closed the connection: refused credentials.
+    pub auth_failed: u64,
+    /// Connections closed because the client had seen a later zxid (P85).
+    pub clients_ahead: u64,
+    /// Length of the last reply, and the smallest and largest, in bytes; −1 if there was none.
+    pub response_bytes: ResponseBytes,
+}
+
+/// Sizes of replies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResponseBytes {
+    /// The last.
+    pub last: i64,
+    /// The smallest.
+    pub min: i64,
+    /// The largest.
+    pub max: i64,
+}
+
+impl Default for ResponseBytes {
+    fn default() -> Self {
+        Self {
+            last: -1,
+            min: -1,
+            max: -1,
+        }
+    }
+}
+
+impl ResponseBytes {
+    pub(crate) fn add(&mut self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.last = bytes;
+        self.min = if self.min < 0 {
+            bytes
+        } else {
+            self.min.min(bytes)
+        };
+        self.max = self.max.max(bytes);
+    }
+}
+
+/// Counters of one connection, for the `cons` and `stat` words.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnStats {
+    /// Since when.
+    pub established: MonoMillis,
+    /// Frames that came.
+    pub received: u64,
+    /// Frames that went.
+    pub sent: u64,
+    /// The last reply's xid.
+    pub last_xid: Xid,
+    /// The last reply's zxid.
+    pub last_zxid: Zxid,
+    /// The last request's name as Apache's words print it.
+    pub last_op: &'static str,
+    /// When the last reply went.
+    pub last_response: MonoMillis,
+    /// The last request's latency, ms.
+    pub last_latency_ms: u64,
+    /// Latencies, ms.
+    pub latency_ms: Spread,
+}
+
+impl ConnStats {
+    pub(crate) fn new(established: MonoMillis) -> Self {
+        Self {
+            established,
+            received: 0,
+            sent: 0,
+            last_xid: Xid(0),
+            last_zxid: Zxid::ZERO,
+            last_op: "NA",
+            last_response: established,
+            last_latency_ms: 0,
+            latency_ms: Spread::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_keeps_the_extremes() {
+        let mut spread = Spread::default();
+        for value in [5, 2, 9] {
+            spread.add(value);
+        }
+        assert_eq!(
+            spread,
+            Spread {
+                count: 3,
+                total: 16,
+                min: 2,
+                max: 9
+            }
+        );
+    }
+}
