@@ -1,1 +1,48 @@
 //! Transaction logs and snapshots on disk, byte-compatible with Apache's.
+//!
+//! | To | see |
+//! |---|---|
+//! | start a server from its files | [`recover`] |
+//! | log txns with group commit | [`TxnLog`] |
+//! | read txns back, at a start or for a learner | [`LogReader`] |
+//! | write and read snapshots | [`SnapshotWriter`], [`read_snapshot`] |
+//! | cut the history, as a leader asks | [`truncate`] |
+//! | put all of it on a simulated disk | [`Vfs`] |
+//!
+//! This crate knows files, frames, seals and zxids. It does not know what a txn does (`zabra-tree`), who decides it
+//! (`zabra-peer`), or when to flush and to take snapshots (`zabra-server`). What it promises after any crash is proved
+//! in `tests/crash.rs`, and after any damaged byte in `tests/damage.rs`.
+
+#![forbid(unsafe_code)]
+
+mod dirs;
+mod error;
+mod history;
+mod log;
+mod mark;
+pub mod names;
+mod real;
+pub mod record;
+mod recover;
+mod segment;
+mod snapshot;
+mod truncate;
+mod vfs;
+mod window;
+
+pub use dirs::{DataDirs, DirsLock};
+pub use error::{Result, StorageError};
+pub use history::{FinishedSegment, HistoryEnd, LogReader, PAYLOAD_MAX_DEFAULT, Trust};
+pub use log::{Flushed, LogError, LogOptions, TxnLog, UNSYNCED_MAX};
+pub use mark::{Mark, MarkFile, Segment};
+pub use names::Compression;
+pub use real::RealVfs;
+pub use recover::{RecoverOptions, Recovered, RecoverySink, Start, holds_data, recover};
+pub use segment::{Defect, DefectKind, Record, SegmentEnd, SegmentReader};
+pub use snapshot::{
+    Discard, Refusal, SnapshotDigest, SnapshotError, SnapshotFile, SnapshotSink, SnapshotTail,
+    SnapshotWriter, WrittenSnapshot, encode_seal, encode_tail, list_snapshots, read_snapshot,
+    read_snapshot_bytes,
+};
+pub use truncate::truncate;
+pub use vfs::{Access, DirEntry, Vfs, VfsFile};

@@ -1,1 +1,5 @@
 //! Simulated disks, dumb twins and a raw client for tests.
+
+pub mod disk;
+
+pub mod model;

@@ -1,0 +1,349 @@
+//! The txns behind a zxid, over all segments, with every rule about ends, holes and damage.
+//!
+//! | At the end of | a mark names the segment | no mark names it: Apache wrote it |
+//! |---|---|---|
+//! | any segment | good records must reach the mark, else damage | |
+//! | one that is not the last | zeros or nothing may follow | a torn record may follow: Apache leaves it there |
+//! | the last one | what follows the mark and fits one unsynced batch is torn | a torn record that nothing good follows |
+//!
+//! Whatever is left out must not show: the next record must continue the history (R2), or it is a gap. Damage and gaps
+//! are errors; a torn end of the last segment is reported in [`HistoryEnd`] and cut by recovery.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zabra_proto::Zxid;
+
+use crate::error::{During, Result, StorageError};
+use crate::log::UNSYNCED_MAX;
+use crate::mark::{Mark, Segment};
+use crate::names::parse_log_name;
+use crate::record::{FILE_HEADER_LEN, RECORD_OVERHEAD, follows, payload_op};
+use crate::segment::{Defect, DefectKind, Record, SegmentEnd, SegmentReader};
+use crate::vfs::Vfs;
+
+/// Longest payload that is believed, unless configured: far more than any server with a sane `jute.maxbuffer` writes.
+/// Memory grows only with what is really in the file.
+pub const PAYLOAD_MAX_DEFAULT: usize = 16 << 20;
+
+/// Reads the txns behind a zxid in order.
+#[derive(Debug)]
+pub struct LogReader {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    pending: VecDeque<String>,
+    current: Option<SegmentReader>,
+    current_name: String,
+    trust: Trust,
+    from: Zxid,
+    last: Zxid,
+    /// Last zxid that the current segment holds, whether handed out or not.
+    last_in_segment: Option<Zxid>,
+    /// Zxid and checksum of every txn handed out, to know a repetition from a contradiction.
+    seen: Vec<(Zxid, u32)>,
+    finished: Vec<FinishedSegment>,
+    payload_max: usize,
+}
+
+/// What is known about the files besides their content.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// The durable mark, if there is a good one.
+    pub mark: Option<Mark>,
+    /// Apache's server ran on the files after the mark was written: where they disagree, the mark is void.
+    pub others_wrote: bool,
+}
+
+/// A segment that has been read to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinishedSegment {
+    /// File name.
+    pub name: String,
+    /// Behind its last good record.
+    pub len: u64,
+    /// Its last zxid; `None` if it has no record.
+    pub last: Option<Zxid>,
+    /// What follows the good records, if it is not zeros; accepted as torn.
+    pub torn: Option<Defect>,
+}
+
+/// How the history ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryEnd {
+    /// The last txn, or the zxid the reader began behind.
+    pub last: Zxid,
+    /// Every segment read, in order.
+    pub segments: Vec<FinishedSegment>,
+}
+
+impl LogReader {
+    /// A reader of the txns behind `from`. `segments` are the log files of `dir`.
+    pub fn new(
+        vfs: Arc<dyn Vfs>,
+        dir: &Path,
+        segments: impl IntoIterator<Item = String>,
+        from: Zxid,
+        trust: Trust,
+        payload_max: usize,
+    ) -> Result<Self> {
+        let mut named: Vec<(Zxid, String)> = segments
+            .into_iter()
+            .filter_map(|name| Some((parse_log_name(&name)?, name)))
+            .collect();
+        named.sort();
+        let reader = Self {
+            vfs,
+            dir: dir.to_owned(),
+            pending: VecDeque::new(),
+            current: None,
+            current_name: String::new(),
+            trust,
+            from,
+            last: from,
+            last_in_segment: None,
+            seen: Vec::new(),
+            finished: Vec::new(),
+            payload_max,
+        };
+        reader.check_all_marked_are_there(&named)?;
+        // The newest that begins at or before the wanted zxid, and all behind it.
+        let begin = named
+            .partition_point(|(first, _)| *first <= from)
+            .saturating_sub(1);
+        let pending = named
+            .into_iter()
+            .skip(begin)
+            .map(|(_, name)| name)
+            .collect();
+        Ok(Self { pending, ..reader })
+    }
+
+    /// Opens the logs of a directory as they are, trusting its mark.
+    pub fn open(vfs: Arc<dyn Vfs>, dir: &Path, from: Zxid, payload_max: usize) -> Result<Self> {
+        let entries = vfs.list(dir).during("list", dir)?;
+        let mark = Mark::load(&*vfs, dir)?.and_then(std::result::Result::ok);
+        let trust = Trust {
+            mark,
+            others_wrote: true,
+        };
+        Self::new(
+            vfs,
+            dir,
+            entries.into_iter().map(|e| e.name),
+            from,
+            trust,
+            payload_max,
+        )
+    }
+
+    /// Moves to the next txn; false at the end of the history.
+    pub fn advance(&mut self) -> Result<bool> {
+        loop {
+            if self.current.is_none() && !self.open_next()? {
+                return Ok(false);
+            }
+            let Some(reader) = &mut self.current else {
+                return Ok(false);
+            };
+            if !reader.advance()? {
+                self.end_segment()?;
+                continue;
+            }
+            let Some(record) = reader.record() else {
+                continue;
+            };
+            let (zxid, checksum, offset) = (record.zxid, record.checksum, record.offset);
+            let is_error = payload_op(record.payload) == Some(-1);
+            self.last_in_segment = self.last_in_segment.max(Some(zxid));
+            if zxid <= self.from {
+                continue;
+            }
+            if follows(self.last, zxid) {
+                self.last = zxid;
+                self.seen.push((zxid, checksum));
+                return Ok(true);
+            }
+            self.check_repetition(zxid, checksum, is_error, offset)?;
+        }
+    }
+
+    /// The txn that [`Self::advance`] found.
+    #[must_use]
+    pub fn record(&self) -> Option<Record<'_>> {
+        self.current.as_ref()?.record()
+    }
+
+    /// The segment that [`Self::record`] is in.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.dir.join(&self.current_name)
+    }
+
+    /// The last txn handed out.
+    #[must_use]
+    pub fn last(&self) -> Zxid {
+        self.last
+    }
+
+    /// What was found, once [`Self::advance`] has returned false.
+    #[must_use]
+    pub fn into_end(self) -> HistoryEnd {
+        HistoryEnd {
+            last: self.last,
+            segments: self.finished,
+        }
+    }
+
+    /// A zxid that does not continue the history is harmless only where Apache's servers write one: an error txn with
+    /// the zxid already used (3.9, protocol 19 no. 7), or a txn logged twice with the same bytes. A lower zxid with
+    /// other bytes contradicts the history, a higher one leaves a hole.
+    fn check_repetition(
+        &self,
+        zxid: Zxid,
+        checksum: u32,
+        is_error: bool,
+        offset: u64,
+    ) -> Result<()> {
+        if zxid > self.last {
+            return Err(StorageError::Gap {
+                path: self.path(),
+                offset,
+                after: self.last,
+                found: zxid,
+            });
+        }
+        let known = self
+            .seen
+            .binary_search_by_key(&zxid, |&(z, _)| z)
+            .ok()
+            .and_then(|i| self.seen.get(i));
+        if is_error && zxid == self.last || known.is_some_and(|&(_, sum)| sum == checksum) {
+            return Ok(());
+        }
+        Err(self.damaged(
+            offset,
+            format!("txn {zxid} is here once more, with another content"),
+        ))
+    }
+
+    fn open_next(&mut self) -> Result<bool> {
+        let Some(name) = self.pending.pop_front() else {
+            return Ok(false);
+        };
+        let reader = SegmentReader::open(&*self.vfs, &self.dir.join(&name), self.payload_max)?;
+        self.current_name = name;
+        self.last_in_segment = None;
+        self.current = Some(reader);
+        Ok(true)
+    }
+
+    fn end_segment(&mut self) -> Result<()> {
+        let Some(end) = self.current.as_ref().and_then(SegmentReader::end).cloned() else {
+            return Ok(());
+        };
+        let marked = self.marked_part(&end)?;
+        if let Some(defect) = &end.defect {
+            self.settle(&end, defect, marked)?;
+        }
+        self.current = None;
+        self.finished.push(FinishedSegment {
+            name: std::mem::take(&mut self.current_name),
+            len: end.offset,
+            last: self.last_in_segment,
+            torn: end.defect,
+        });
+        Ok(())
+    }
+
+    /// The mark's entry, if it binds: the good records must reach it.
+    fn marked_part(&self, end: &SegmentEnd) -> Result<Option<&Segment>> {
+        let Some(marked) = self
+            .trust
+            .mark
+            .as_ref()
+            .and_then(|m| m.segment(&self.current_name))
+        else {
+            return Ok(None);
+        };
+        let holds_records = marked.len > FILE_HEADER_LEN as u64;
+        let lost =
+            end.offset < marked.len || holds_records && self.last_in_segment < Some(marked.last);
+        match (lost, self.trust.others_wrote) {
+            (false, _) => Ok(Some(marked)),
+            (true, true) => Ok(None),
+            (true, false) => {
+                let why = end.defect.as_ref().map_or("the records end", |_| "");
+                let kind = end
+                    .defect
+                    .as_ref()
+                    .map_or(String::new(), |d| d.kind.to_string());
+                let what = format!(
+                    "{why}{kind}, but the file is known to be good up to byte {}",
+                    marked.len
+                );
+                Err(self.damaged(end.offset, what))
+            }
+        }
+    }
+
+    /// Decides whether bytes behind the good records are a torn write that nobody was told about (P32), or damage.
+    fn settle(&self, end: &SegmentEnd, defect: &Defect, marked: Option<&Segment>) -> Result<()> {
+        let is_last = self.pending.is_empty();
+        let torn = match marked {
+            Some(_) if is_last => {
+                defect.data_end - end.offset
+                    <= UNSYNCED_MAX.max((self.payload_max + RECORD_OVERHEAD) as u64)
+            }
+            // This server cuts what is torn before it begins another segment.
+            Some(_) => false,
+            None => defect.looks_torn && !defect.good_record_follows,
+        };
+        if torn {
+            Ok(())
+        } else {
+            Err(self.damaged(end.offset, defect_text(defect)))
+        }
+    }
+
+    /// A marked segment that is not there takes its txns with it (a lost end of an epoch shows nowhere else).
+    fn check_all_marked_are_there(&self, named: &[(Zxid, String)]) -> Result<()> {
+        let Some(mark) = self
+            .trust
+            .mark
+            .as_ref()
+            .filter(|_| !self.trust.others_wrote)
+        else {
+            return Ok(());
+        };
+        for segment in mark.segments() {
+            let needed = segment.len > FILE_HEADER_LEN as u64 && segment.last > self.from;
+            if needed && !named.iter().any(|(_, name)| *name == segment.name) {
+                return Err(StorageError::Damaged {
+                    path: self.dir.join(&segment.name),
+                    offset: 0,
+                    after: self.from,
+                    what: format!("the file is missing, and held txns up to {}", segment.last),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, offset: u64, what: String) -> StorageError {
+        StorageError::Damaged {
+            path: self.path(),
+            offset,
+            after: self.last,
+            what,
+        }
+    }
+}
+
+fn defect_text(defect: &Defect) -> String {
+    match defect.kind {
+        kind @ DefectKind::DataBehindPadding => kind.to_string(),
+        kind if defect.good_record_follows => format!("{kind}, and good records follow"),
+        kind => kind.to_string(),
+    }
+}

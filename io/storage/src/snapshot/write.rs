@@ -1,0 +1,247 @@
+//! Writes a snapshot that counts only when it is whole, verified and durable (P46).
+//!
+//! The file is written under a temporary name, synced in steps (so that no single sync stalls the log's), read back and
+//! verified, and renamed; then the directory is synced. A crash at any point leaves the old snapshots as they were.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use simd_adler32::Adler32;
+use zabra_proto::Zxid;
+
+use super::codec::Encoder;
+use super::{Discard, SnapshotError, SnapshotFile, SnapshotTail, read_snapshot};
+use crate::error::{During, Result, StorageError};
+use crate::mark::MarkFile;
+use crate::names::{Compression, TEMP_PREFIX, snapshot_name};
+use crate::record::SNAPSHOT_HEADER;
+use crate::vfs::{Vfs, VfsFile};
+
+/// Bytes after which a part of the file is synced.
+const SYNC_STEP: u64 = 8 << 20;
+const BUFFER: usize = 256 * 1024;
+/// The ustring `/`: ends the tree, and stands behind each seal's sum.
+const MARKER: [u8; 5] = *b"\0\0\0\x01/";
+
+/// A snapshot in the making. Dropping it leaves a temporary file that the next start removes.
+pub struct SnapshotWriter {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    zxid: Zxid,
+    compression: Compression,
+    temp: PathBuf,
+    encoder: Encoder<FileSink>,
+    adler: Adler32,
+    content_len: u64,
+}
+
+/// A snapshot that is on stable storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenSnapshot {
+    /// The file.
+    pub file: SnapshotFile,
+    /// Bytes before compression.
+    pub content_len: u64,
+}
+
+impl SnapshotWriter {
+    /// Begins the snapshot of the tree as it was after `zxid`.
+    pub fn begin(
+        vfs: Arc<dyn Vfs>,
+        snap_dir: &Path,
+        zxid: Zxid,
+        compression: Compression,
+    ) -> Result<Self> {
+        let temp = snap_dir.join(format!("{TEMP_PREFIX}{}", snapshot_name(zxid, compression)));
+        match vfs.remove(&temp) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(StorageError::io("remove", &temp, e));
+            }
+            _ => {}
+        }
+        let file = vfs.create_new(&temp).during("create", &temp)?;
+        let sink = FileSink {
+            file,
+            buffer: Vec::with_capacity(BUFFER),
+            offset: 0,
+            synced: 0,
+        };
+        let encoder = Encoder::new(sink, compression).during("write", &temp)?;
+        let mut writer = Self {
+            vfs,
+            dir: snap_dir.to_owned(),
+            zxid,
+            compression,
+            temp,
+            encoder,
+            adler: Adler32::new(),
+            content_len: 0,
+        };
+        writer.chunk(&SNAPSHOT_HEADER)?;
+        Ok(writer)
+    }
+
+    /// Appends encoded content: the sessions with their count, the ACL table with its count, then znodes, parents
+    /// first. The end marker of the tree is written by [`Self::finish`].
+    pub fn chunk(&mut self, bytes: &[u8]) -> Result<()> {
+        self.adler.write(bytes);
+        self.content_len += bytes.len() as u64;
+        self.encoder.write_all(bytes).during("write", &self.temp)
+    }
+
+    /// Bytes taken so far, before compression.
+    #[must_use]
+    pub fn content_len(&self) -> u64 {
+        self.content_len
+    }
+
+    /// Ends the tree, writes the seals and sections, and makes the snapshot durable and visible. The mark, where the
+    /// server has one, learns of it.
+    pub fn finish(
+        mut self,
+        tail: &SnapshotTail,
+        mark: Option<&MarkFile>,
+    ) -> Result<WrittenSnapshot> {
+        self.chunk(&MARKER)?;
+        let mut adler = self.adler.clone();
+        let sections = encode_tail(tail, &mut adler);
+        self.chunk(&sections)?;
+        let temp = self.temp;
+        let mut sink = self
+            .encoder
+            .finish()
+            .and_then(FileSink::flushed)
+            .during("write", &temp)?;
+        sink.file.sync_all().during("sync", &temp)?;
+        let len = sink.offset;
+        drop(sink);
+
+        let name = snapshot_name(self.zxid, self.compression);
+        let temp_name = format!("{TEMP_PREFIX}{name}");
+        let mut file = SnapshotFile {
+            zxid: self.zxid,
+            compression: self.compression,
+            name: temp_name,
+            len,
+        };
+        let read_back = read_snapshot(&*self.vfs, &self.dir, &file, &mut Discard);
+        match read_back {
+            Ok(found) if found == *tail => {}
+            Ok(_) => {
+                return Err(bad_snapshot(
+                    &temp,
+                    "its tail is not the one written".to_owned(),
+                ));
+            }
+            Err(SnapshotError::Io(e)) => return Err(StorageError::io("read back", &temp, e)),
+            Err(e) => return Err(bad_snapshot(&temp, e.to_string())),
+        }
+        file.name.clone_from(&name);
+        if let Some(mark) = mark {
+            mark.update(|m| {
+                m.snapshots.insert(name.clone(), len);
+            });
+        }
+        self.vfs
+            .rename(&temp, &self.dir.join(&name))
+            .during("rename", &temp)?;
+        self.vfs.sync_dir(&self.dir).during("sync", &self.dir)?;
+        Ok(WrittenSnapshot {
+            file,
+            content_len: self.content_len,
+        })
+    }
+
+    /// Gives the snapshot up and removes what was written.
+    pub fn abandon(self) -> Result<()> {
+        drop(self.encoder);
+        self.vfs.remove(&self.temp).during("remove", &self.temp)
+    }
+}
+
+fn bad_snapshot(path: &Path, what: String) -> StorageError {
+    StorageError::BadRecord {
+        path: path.to_owned(),
+        what: format!("the snapshot just written {what}"),
+    }
+}
+
+/// Everything behind the tree's end marker: first seal, sections and their seals. `adler` covers the content up to
+/// and with the end marker.
+#[must_use]
+pub fn encode_tail(tail: &SnapshotTail, adler: &mut Adler32) -> Vec<u8> {
+    let mut out = encode_seal(adler);
+    let section = |adler: &mut Adler32, out: &mut Vec<u8>, bytes: &[u8]| {
+        adler.write(bytes);
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(&encode_seal(adler));
+    };
+    if let Some(digest) = &tail.digest {
+        let mut bytes = digest.zxid.0.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&digest.version.to_be_bytes());
+        bytes.extend_from_slice(&digest.value.to_be_bytes());
+        section(adler, &mut out, &bytes);
+    }
+    if let Some(zxid) = tail.last_processed {
+        section(adler, &mut out, &zxid.0.to_be_bytes());
+    }
+    out
+}
+
+/// A seal over everything in `adler`, which then covers the seal, too.
+#[must_use]
+pub fn encode_seal(adler: &mut Adler32) -> Vec<u8> {
+    let mut seal = u64::from(adler.finish()).to_be_bytes().to_vec();
+    seal.extend_from_slice(&MARKER);
+    adler.write(&seal);
+    seal
+}
+
+/// The compressed bytes on their way to the file.
+struct FileSink {
+    file: Box<dyn VfsFile>,
+    buffer: Vec<u8>,
+    offset: u64,
+    synced: u64,
+}
+
+impl FileSink {
+    fn put(&mut self) -> io::Result<()> {
+        self.file.write_all_at(&self.buffer, self.offset)?;
+        self.offset += self.buffer.len() as u64;
+        self.buffer.clear();
+        if self.offset - self.synced >= SYNC_STEP {
+            self.file.sync_data()?;
+            self.synced = self.offset;
+        }
+        Ok(())
+    }
+
+    fn flushed(mut self) -> io::Result<Self> {
+        self.put()?;
+        Ok(self)
+    }
+}
+
+impl Write for FileSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.len() + bytes.len() > BUFFER && !self.buffer.is_empty() {
+            self.put()?;
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.put()
+    }
+}
+
+impl std::fmt::Debug for SnapshotWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnapshotWriter")
+            .field("temp", &self.temp)
+            .finish_non_exhaustive()
+    }
+}

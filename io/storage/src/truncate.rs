@@ -1,0 +1,299 @@
+//! Cutting the history behind a zxid, as a leader asks for with TRUNC.
+//!
+//! Cutting a file, removing later ones and removing snapshots are many steps, and a crash between any two must not leave
+//! a history with txns that were truncated or a hole (P36, P37). So what will be done is written down first, durably;
+//! whoever finds the note, does it to the end. Snapshots that hold effects of truncated txns go, too (P10).
+//!
+//! ```text
+//! zabra-truncation 1
+//! to 100000005
+//! cut log.100000001 894         the segment that holds the txn, and the byte behind it
+//! remove log.100000009          later segments, newest first
+//! drop snapshot.100000008       snapshots with later effects
+//! keep snapshot.0               everything else there was
+//! sum 89abcdef
+//! ```
+//!
+//! A log or snapshot that the note does not name was written after it, by Apache's server: then the note is void.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use zabra_proto::Zxid;
+
+use crate::dirs::DataDirs;
+use crate::error::{During, Result, StorageError};
+use crate::history::{LogReader, PAYLOAD_MAX_DEFAULT, Trust};
+use crate::mark::{Mark, MarkFile, seal_text, unseal_text};
+use crate::names::{TRUNCATION, parse_log_name, parse_snapshot_name};
+use crate::record::{FILE_HEADER_LEN, RECORD_OVERHEAD};
+use crate::snapshot::{Discard, list_snapshots, read_snapshot};
+use crate::vfs::{Access, Vfs, read_small, replace_small};
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Plan {
+    to: Zxid,
+    cut: Option<(String, u64)>,
+    remove: Vec<String>,
+    drop: Vec<String>,
+    keep: Vec<String>,
+}
+
+/// Cuts everything behind `to` from logs and snapshots. The caller's log must have no open segment (it was rolled or
+/// dropped), and goes on with [`crate::TxnLog::restart_behind`]; its memory must be loaded anew unless it knows that
+/// nothing behind `to` was applied.
+///
+/// Fails with [`StorageError::CannotTruncate`], and has changed nothing, if the txn `to` is not here or no snapshot
+/// at or before it is good: the server then needs its leader's snapshot. After any other error the process must end.
+pub fn truncate(vfs: &Arc<dyn Vfs>, dirs: &DataDirs, mark: &MarkFile, to: Zxid) -> Result<()> {
+    let plan = plan(vfs, dirs, &mark.current(), to)?;
+    let (dir, bytes) = (dirs.log(), plan.encode());
+    replace_small(&**vfs, dir, "zabra-tmp-truncation", TRUNCATION, &bytes)
+        .during("write", &dir.join(TRUNCATION))?;
+    mark.update(|m| plan.lower(m));
+    mark.save()?;
+    plan.carry_out(&**vfs, dirs)
+}
+
+/// Finishes a truncation that a crash interrupted; returns what to tell the operator.
+pub(crate) fn resume_truncation(vfs: &Arc<dyn Vfs>, dirs: &DataDirs) -> Result<Option<String>> {
+    let path = dirs.log().join(TRUNCATION);
+    if !vfs.exists(&path).during("look for", &path)? {
+        return Ok(None);
+    }
+    let bytes = read_small(&**vfs, &path, PLAN_MAX).during("read", &path)?;
+    let Some(plan) = Plan::decode(&bytes) else {
+        // Whether txns were truncated is not known any more: starting could bring them back.
+        let what = "it says up to where the history was truncated; restore it, or remove the data and let the server \
+                    take it from the ensemble";
+        return Err(StorageError::BadRecord {
+            path,
+            what: what.to_owned(),
+        });
+    };
+    if let Some(stranger) = plan.stranger(&**vfs, dirs)? {
+        vfs.remove(&path).during("remove", &path)?;
+        vfs.sync_dir(dirs.log()).during("sync", dirs.log())?;
+        return Ok(Some(format!(
+            "{} is void: {stranger} was written after it",
+            path.display()
+        )));
+    }
+    if let Some(Ok(mut mark)) = Mark::load(&**vfs, dirs.log())? {
+        plan.lower(&mut mark);
+        MarkFile::new(Arc::clone(vfs), dirs.log(), mark).save()?;
+    }
+    plan.carry_out(&**vfs, dirs)?;
+    Ok(Some(format!(
+        "finished the truncation to zxid {} that was interrupted",
+        plan.to
+    )))
+}
+
+const PLAN_MAX: usize = 16 << 20;
+
+fn plan(vfs: &Arc<dyn Vfs>, dirs: &DataDirs, mark: &Mark, to: Zxid) -> Result<Plan> {
+    let mut plan = Plan {
+        to,
+        ..Plan::default()
+    };
+    let mut from = None;
+    for file in list_snapshots(&**vfs, dirs.snap())? {
+        if file.zxid > to {
+            plan.drop.push(file.name);
+            continue;
+        }
+        match read_snapshot(&**vfs, dirs.snap(), &file, &mut Discard) {
+            Ok(tail) if tail.effects_up_to() > Some(to) => {
+                plan.drop.push(file.name);
+                continue;
+            }
+            Ok(_) if file.zxid >= mark.base => from = from.max(Some(file.zxid)),
+            // Not usable, and not in the way.
+            Ok(_) | Err(_) => {}
+        }
+        plan.keep.push(file.name);
+    }
+    let Some(from) = from else {
+        return Err(StorageError::CannotTruncate {
+            to,
+            why: "no good snapshot is as old".to_owned(),
+        });
+    };
+    plan.find_cut(vfs, dirs, mark, from)?;
+    Ok(plan)
+}
+
+impl Plan {
+    /// Where to cut: right behind the txn `to`. If the snapshot at `to` itself is the last of what stays, every record
+    /// behind it goes.
+    fn find_cut(
+        &mut self,
+        vfs: &Arc<dyn Vfs>,
+        dirs: &DataDirs,
+        mark: &Mark,
+        from: Zxid,
+    ) -> Result<()> {
+        let dir = dirs.log();
+        let entries = vfs.list(dir).during("list", dir)?;
+        let mut logs: Vec<(Zxid, String)> = entries
+            .into_iter()
+            .filter_map(|e| Some((parse_log_name(&e.name)?, e.name)))
+            .collect();
+        logs.sort();
+        let trust = Trust {
+            mark: Some(mark.clone()),
+            others_wrote: false,
+        };
+        let names = logs.iter().map(|(_, name)| name.clone());
+        let mut found = from == self.to;
+        if !found {
+            let mut reader = LogReader::new(
+                Arc::clone(vfs),
+                dir,
+                names,
+                from,
+                trust,
+                PAYLOAD_MAX_DEFAULT,
+            )?;
+            while !found && reader.advance()? {
+                found = reader.last() == self.to;
+            }
+        }
+        if !found {
+            return Err(StorageError::CannotTruncate {
+                to: self.to,
+                why: "that txn is not in the logs".to_owned(),
+            });
+        }
+        for (first, name) in logs.into_iter().rev() {
+            if first > self.to {
+                self.remove.push(name);
+            } else if self.cut.is_none() {
+                let offset = end_of(&**vfs, &dir.join(&name), self.to)?;
+                self.cut = Some((name, offset));
+            } else {
+                self.keep.push(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// The mark never says more than what will be left.
+    fn lower(&self, mark: &mut Mark) {
+        let mut segments: Vec<_> = mark.sealed.drain(..).chain(mark.open.take()).collect();
+        segments.retain(|s| !self.remove.contains(&s.name));
+        for segment in &mut segments {
+            if let Some((_, len)) = self.cut.as_ref().filter(|(name, _)| *name == segment.name) {
+                segment.len = segment.len.min(*len);
+                segment.last = segment.last.min(self.to);
+            }
+        }
+        segments.retain(|s| s.len > FILE_HEADER_LEN as u64);
+        mark.sealed = segments;
+        mark.snapshots.retain(|name, _| !self.drop.contains(name));
+    }
+
+    fn carry_out(&self, vfs: &dyn Vfs, dirs: &DataDirs) -> Result<()> {
+        for name in &self.drop {
+            remove_if_there(vfs, &dirs.snap().join(name))?;
+        }
+        for name in &self.remove {
+            remove_if_there(vfs, &dirs.log().join(name))?;
+        }
+        if let Some((name, len)) = &self.cut {
+            let path = dirs.log().join(name);
+            let mut file = vfs.open(&path, Access::Write).during("open", &path)?;
+            if file.size().during("measure", &path)? > *len {
+                file.set_len(*len).during("cut", &path)?;
+            }
+            file.sync_all().during("sync", &path)?;
+        }
+        for dir in dirs.each() {
+            vfs.sync_dir(dir).during("sync", dir)?;
+        }
+        // Only now may the note go.
+        let note = dirs.log().join(TRUNCATION);
+        vfs.remove(&note).during("remove", &note)?;
+        vfs.sync_dir(dirs.log()).during("sync", dirs.log())
+    }
+
+    fn stranger(&self, vfs: &dyn Vfs, dirs: &DataDirs) -> Result<Option<String>> {
+        let named = |name: &String| {
+            self.keep.contains(name)
+                || self.drop.contains(name)
+                || self.remove.contains(name)
+                || self.cut.as_ref().is_some_and(|(cut, _)| cut == name)
+        };
+        for dir in dirs.each() {
+            for entry in vfs.list(dir).during("list", dir)? {
+                let name = entry.name;
+                let is_history =
+                    parse_log_name(&name).is_some() || parse_snapshot_name(&name).is_some();
+                if is_history && !named(&name) {
+                    return Ok(Some(name));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut text = format!("zabra-truncation 1\nto {:x}\n", self.to.0);
+        if let Some((name, len)) = &self.cut {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "cut {name} {len}");
+        }
+        for (verb, names) in [
+            ("remove", &self.remove),
+            ("drop", &self.drop),
+            ("keep", &self.keep),
+        ] {
+            for name in names {
+                let _ = writeln!(text, "{verb} {name}");
+            }
+        }
+        seal_text(text)
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut lines = unseal_text(bytes)?.lines();
+        if lines.next()? != "zabra-truncation 1" {
+            return None;
+        }
+        let mut plan = Self::default();
+        for line in lines {
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["to", zxid] => plan.to = Zxid(u64::from_str_radix(zxid, 16).ok()?),
+                ["cut", name, len] => plan.cut = Some((name.to_owned(), len.parse().ok()?)),
+                ["remove", name] => plan.remove.push(name.to_owned()),
+                ["drop", name] => plan.drop.push(name.to_owned()),
+                ["keep", name] => plan.keep.push(name.to_owned()),
+                _ => return None,
+            }
+        }
+        Some(plan)
+    }
+}
+
+/// The byte behind the last record with a zxid up to `to`.
+fn end_of(vfs: &dyn Vfs, path: &Path, to: Zxid) -> Result<u64> {
+    let mut reader = crate::segment::SegmentReader::open(vfs, path, PAYLOAD_MAX_DEFAULT)?;
+    let mut end = FILE_HEADER_LEN as u64;
+    while reader.advance()? {
+        if let Some(record) = reader.record().filter(|r| r.zxid <= to) {
+            end = record.offset + (RECORD_OVERHEAD + record.payload.len()) as u64;
+        }
+    }
+    Ok(end)
+}
+
+fn remove_if_there(vfs: &dyn Vfs, path: &Path) -> Result<()> {
+    match vfs.remove(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(StorageError::io("remove", path, e))
+        }
+        _ => Ok(()),
+    }
+}
