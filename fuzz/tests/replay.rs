@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use zabra_fuzz::{TARGETS, Target};
+use zabra_fuzz::{Run, TARGETS, Target};
 
 /// Values that lengths and counts like to be wrong by.
 const LIES: [i32; 6] = [-1, i32::MIN, i32::MAX, 0x00ff_ffff, 0x7fff_0000, 1];
@@ -28,12 +28,12 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
 }
 
 /// Each target with each of its seeds.
-fn for_each_seed(check: fn(fn(&[u8]), &[u8])) {
+fn for_each_seed(check: fn(Run, &[u8])) {
     for (name, run) in TARGETS {
         let seeds = seeds(name);
         assert!(!seeds.is_empty(), "{name} has no seeds");
         for seed in seeds {
-            check(run, &seed);
+            check(*run, &seed);
         }
     }
 }

@@ -68,17 +68,26 @@ impl Tally {
         tally
     }
 
-    /// Reads the last line of the form `12 passed, 0 failed`, as our own programs end.
-    pub(crate) fn of_last_line(output: &str) -> Option<Self> {
-        let line = output
+    /// Counts what `zabra-interop` says of its steps and suites, a line each; where a suite is a foreign test
+    /// suite, its summary begins with the number of tests that passed.
+    pub(crate) fn of_interop(output: &str) -> Self {
+        let mut tally = Self::default();
+        for line in output
             .lines()
-            .rev()
-            .find(|line| line.contains(" passed, ") && line.contains(" failed"))?;
-        Some(Self {
-            passed: number_before(line, "passed")?,
-            failed: number_before(line, "failed")?,
-            ignored: 0,
-        })
+            .filter_map(|line| line.strip_prefix("interop: "))
+        {
+            if let Some((_, summary)) = line.split_once(": passed: ") {
+                let tests = summary
+                    .split_once(" tests pass")
+                    .and_then(|_| summary.split(' ').next());
+                tally.passed += tests.and_then(|tests| tests.parse().ok()).unwrap_or(1);
+            } else if line.contains(": ok (") {
+                tally.passed += 1;
+            } else if line.contains(": FAILED: ") {
+                tally.failed += 1;
+            }
+        }
+        tally
     }
 
     /// Adds the counts of another run.
@@ -126,19 +135,22 @@ mod tests {
             Tally::of_cargo_test("error: could not compile"),
             Tally::default()
         );
-        assert_eq!(Tally::of_last_line("all is well"), None);
+        assert_eq!(Tally::of_interop("all is well"), Tally::default());
     }
 
     #[test]
-    fn the_last_summary_line_is_the_one_that_counts() {
-        let output = "kazoo: 10 passed, 1 failed\ntotal: 30 passed, 2 failed\nbye\n";
+    fn steps_suites_and_foreign_tests_are_counted() {
+        let output = "interop: install apache-3.9: ok (12.0 s)\n\
+                      interop: words: passed: 22 words answer alike\n\
+                      interop: kazoo: passed: 400 of kazoo's 420 tests pass, 20 do not and have a reason\n\
+                      interop: seed 3: FAILED (0.1 s)\ninterop: diff: FAILED: seed 3 differs\n";
         assert_eq!(
-            Tally::of_last_line(output),
-            Some(Tally {
-                passed: 30,
-                failed: 2,
+            Tally::of_interop(output),
+            Tally {
+                passed: 402,
+                failed: 1,
                 ignored: 0
-            })
+            }
         );
     }
 }
