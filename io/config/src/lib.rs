@@ -19,8 +19,12 @@
 
 mod access;
 mod admin;
+pub mod check;
+mod conf_word;
 mod config;
+pub mod dirs;
 mod ensemble;
+mod envi_word;
 mod error;
 mod invocation;
 mod limits;
@@ -28,6 +32,7 @@ mod listen;
 mod member;
 mod notice;
 pub mod properties;
+pub mod reference;
 mod secret;
 mod setting;
 mod source;
@@ -36,13 +41,16 @@ mod suggest;
 mod survey;
 mod system_properties;
 pub mod table;
+pub mod version;
 mod whitelist;
 mod world;
 
 pub use access::{Access, DigestAlgorithm, Scheme};
 pub use admin::{Admin, Metrics};
+pub use conf_word::{Running, conf_text};
 pub use config::{Config, SessionTimes, Znodes};
 pub use ensemble::{Ensemble, Mode};
+pub use envi_word::Environment;
 pub use error::{ConfigError, ExitCode, Location};
 pub use invocation::{Invocation, USAGE};
 pub use limits::{Cap, ConnectWeights, ConnectionThrottle, LargeRequests, Limits, RequestThrottle};

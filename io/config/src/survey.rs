@@ -55,6 +55,14 @@ pub(crate) fn effective_properties(source: &Source) -> SystemProperties {
 
 /// Adds every remark that follows from what was written and from what the configuration became.
 pub(crate) fn remark(config: &Config, source: &mut Source) {
+    for notice in remarks_on_entries(source) {
+        source.push(notice);
+    }
+    remark_unsafe(config, source);
+}
+
+/// The remarks that single entries give rise to, whether or not the whole can be used.
+pub(crate) fn remarks_on_entries(source: &Source) -> Vec<Notice> {
     let mut remarks = Remarks::default();
     for (key, value, location) in source.file_entries() {
         remarks.on_key(key, value, location);
@@ -62,10 +70,7 @@ pub(crate) fn remark(config: &Config, source: &mut Source) {
     for (name, value, location) in source.properties().iter() {
         remarks.on_property(name, value, location);
     }
-    for notice in remarks.finish() {
-        source.push(notice);
-    }
-    remark_unsafe(config, source);
+    remarks.finish()
 }
 
 /// Remarks on single entries, those on what is not built gathered by the part that is missing.
