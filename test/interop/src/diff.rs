@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use crate::peer::{Line, Peer, Server, Settings};
 use crate::step::step;
 use script::Step;
-use twins::Difference;
+use twins::{Difference, Met};
 
 /// Steps of one script. Short enough to be shortened quickly, long enough for steps to meet.
 const SCRIPT: usize = 500;
@@ -48,7 +48,17 @@ pub fn run(peer: Peer, plan: &Plan) -> Result<String> {
                 bail!("seed {seed}: {text}\nagain with: zabra-interop diff --seed {seed} --ops {SCRIPT}");
             }
         }
-        Ok(format!("{} operations without an undecided difference", scripts * SCRIPT as u64))
+        if std::env::var_os("INTEROP_VERBOSE").is_some() {
+            for ((op, err), times) in &pair.met.answers {
+                println!("  op {op} answered {err}: {times} times");
+            }
+        }
+        Ok(format!(
+            "{} operations, {} pairs of operation and error, {} events, no undecided difference",
+            scripts * SCRIPT as u64,
+            pair.met.answers.len(),
+            pair.met.events
+        ))
     })
 }
 
@@ -58,6 +68,7 @@ struct Pair {
     ours: Server,
     /// Scripts run so far; each has a root of its own.
     runs: u32,
+    met: Met,
     _dirs: [TempDir; 2],
 }
 
@@ -67,13 +78,13 @@ impl Pair {
         let dirs = [tempfile::tempdir()?, tempfile::tempdir()?];
         let theirs = Peer::Apache(Line::V3_9).start(dirs[0].path(), &settings)?;
         let ours = peer.start(dirs[1].path(), &settings)?;
-        Ok(Self { theirs, ours, runs: 0, _dirs: dirs })
+        Ok(Self { theirs, ours, runs: 0, met: Met::default(), _dirs: dirs })
     }
 
     fn run(&mut self, script: &[Step]) -> Result<Option<Difference>> {
         self.runs += 1;
         let root = format!("/r{:07}", self.runs);
-        twins::run(script, &root, self.theirs.addr(), self.ours.addr())
+        twins::run(script, &root, self.theirs.addr(), self.ours.addr(), &mut self.met)
     }
 
     /// The shortest script found in which the servers differ, as text.

@@ -25,7 +25,8 @@ struct Cli {
 
 #[derive(Args)]
 struct How {
-    /// What stands in the place of the server under test; `apache` compares Apache 3.9 with itself
+    /// What stands in the place of the server under test; `apache` compares Apache 3.9 with itself, an older line shows
+    /// that differences are found
     #[arg(long, global = true, value_enum, default_value_t = Tested::Zabra)]
     peer: Tested,
     /// More of everything: 1,000,000 operations, every Apache line, every snapshot codec in full size
@@ -45,6 +46,8 @@ struct How {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Tested {
     Apache,
+    /// Apache 3.8
+    ApacheOld,
     Zabra,
 }
 
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
 fn run(suite: Suite, how: &How) -> (&'static str, Result<String>) {
     let peer = match how.peer {
         Tested::Apache => Peer::Apache(Line::V3_9),
+        Tested::ApacheOld => Peer::Apache(Line::V3_8),
         Tested::Zabra => Peer::Zabra,
     };
     match suite {

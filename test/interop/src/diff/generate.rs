@@ -240,9 +240,10 @@ impl Draw {
         match self.rng.u32(0..100) {
             0..4 => Path::Literal(self.pick(&ODD).to_owned()),
             4..8 => Path::Under(self.pick(&ODD).to_owned()),
-            8..18 => Path::Created(self.rng.usize(0..8)),
-            18 => Path::Quota(self.pick(&["", "/a", "/none"]).to_owned()),
-            19 if self.one_in(3) => Path::Null,
+            8..20 => Path::Created(self.rng.usize(0..8)),
+            20..60 => Path::Under(self.pick(&["/a", "/a", "/b", "/a/a", "/a/b"]).to_owned()),
+            60 => Path::Quota(self.pick(&["", "/a", "/none"]).to_owned()),
+            61 if self.one_in(3) => Path::Null,
             _ => {
                 let depth = self.pick(&[1, 1, 1, 2, 2, 2, 2, 3, 3, 0]);
                 let mut path = String::new();

@@ -3,6 +3,7 @@
 //! After a step that may change something every other connection is pinged: a notification is queued before any reply
 //! to a request that was executed later (protocol 5.2), so what the step caused has come when the ping's reply has.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
@@ -27,17 +28,33 @@ pub struct Difference {
     pub text: String,
 }
 
+/// What was met on the way, to see that a plan tries what it is meant to try.
+#[derive(Debug, Default)]
+pub struct Met {
+    /// How often a request of an operation was answered with an error code.
+    pub answers: BTreeMap<(i32, i32), u64>,
+    /// How many notifications came.
+    pub events: u64,
+}
+
 /// Runs `script` below `root` on both servers. `None`: no difference.
 ///
 /// # Errors
 /// Nothing to compare: a server cannot be reached.
-pub fn run(script: &[Step], root: &str, theirs: SocketAddr, ours: SocketAddr) -> Result<Option<Difference>> {
+pub fn run(
+    script: &[Step],
+    root: &str,
+    theirs: SocketAddr,
+    ours: SocketAddr,
+    met: &mut Met,
+) -> Result<Option<Difference>> {
     let mut twins = Twins {
         root,
         sides: [Side::new(theirs), Side::new(ours)],
         mapping: Mapping::default(),
         created: Vec::new(),
         xid: 0,
+        met,
     };
     for (at, step) in script.iter().enumerate() {
         if let Some(text) = twins.step(step)? {
@@ -142,6 +159,7 @@ struct Twins<'a> {
     /// Paths that creates were answered with, the same on both sides.
     created: Vec<String>,
     xid: i32,
+    met: &'a mut Met,
 }
 
 impl Twins<'_> {
@@ -163,6 +181,8 @@ impl Twins<'_> {
     }
 
     fn compare(&mut self, theirs: &Shown, ours: &Shown) -> Option<String> {
+        let events = theirs.iter().filter(|fields| fields.iter().any(|field| field.name == "event type"));
+        self.met.events += events.count() as u64;
         for at in 0..theirs.len().max(ours.len()) {
             match (theirs.get(at), ours.get(at)) {
                 (Some(a), Some(b)) => {
@@ -246,6 +266,7 @@ impl Twins<'_> {
             return Ok(Some(text));
         }
         if let Some(reply) = &replies[0] {
+            *self.met.answers.entry((op, reply.err)).or_default() += 1;
             self.remember_created(op, reply);
         }
         if request.may_change() { self.settle(slot, op == op::CLOSE_SESSION) } else { Ok(None) }
