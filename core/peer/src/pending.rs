@@ -260,8 +260,8 @@ impl PendingChanges {
         let mut paths: Vec<Box<str>> = tree
             .ephemerals(session)
             .into_iter()
+            .filter(|path| owns(path))
             .map(Into::into)
-            .filter(|p: &Box<str>| owns(p))
             .collect();
         for path in self.owned.get(&session).into_iter().flatten() {
             paths.push(path.clone());
