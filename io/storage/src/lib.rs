@@ -21,6 +21,7 @@ mod history;
 mod log;
 mod mark;
 pub mod names;
+mod purge;
 mod real;
 pub mod record;
 mod recover;
@@ -36,6 +37,7 @@ pub use history::{FinishedSegment, HistoryEnd, LogReader, PAYLOAD_MAX_DEFAULT, T
 pub use log::{Flushed, LogError, LogOptions, TxnLog, UNSYNCED_MAX};
 pub use mark::{Mark, MarkFile, Segment};
 pub use names::Compression;
+pub use purge::{PurgeOptions, Purged, purge};
 pub use real::RealVfs;
 pub use recover::{RecoverOptions, Recovered, RecoverySink, Start, holds_data, recover};
 pub use segment::{Defect, DefectKind, Record, SegmentEnd, SegmentReader};

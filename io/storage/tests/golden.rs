@@ -1,5 +1,7 @@
 //! Files written by Apache's server 3.8.0: read, and written again byte for byte.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

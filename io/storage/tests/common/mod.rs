@@ -3,6 +3,7 @@
 //! Each txn of the scripted histories creates `/n<zxid>`; a snapshot holds one znode per txn. So the recovered state
 //! names its txns one by one, and a hole, a ghost or a loss shows.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::BTreeMap;
@@ -10,19 +11,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use zabra_jute::Encode;
-use zabra_proto::{Acl, Perms, SessionId, StatPersisted, TxnHeader, TxnKind, WallMillis, Xid, Zxid};
+use zabra_proto::{
+    Acl, Perms, SessionId, StatPersisted, TxnHeader, TxnKind, WallMillis, Xid, Zxid,
+};
 use zabra_storage::{
-    Compression, DataDirs, LogOptions, MarkFile, RecoverOptions, Recovered, RecoverySink, Refusal, SnapshotDigest,
-    SnapshotSink, SnapshotTail, SnapshotWriter, Start, StorageError, TxnLog, Vfs, recover,
+    Compression, DataDirs, LogOptions, MarkFile, RecoverOptions, Recovered, RecoverySink, Refusal,
+    SnapshotDigest, SnapshotSink, SnapshotTail, SnapshotWriter, Start, StorageError, TxnLog, Vfs,
+    recover,
 };
 
 /// What recovery handed over.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Twin {
-    pub sessions: BTreeMap<i64, i32>,
-    pub acls: BTreeMap<i64, usize>,
+pub(crate) struct Twin {
+    pub(crate) sessions: BTreeMap<i64, i32>,
+    pub(crate) acls: BTreeMap<i64, usize>,
     /// zxid to payload's data.
-    pub txns: BTreeMap<u64, Vec<u8>>,
+    pub(crate) txns: BTreeMap<u64, Vec<u8>>,
 }
 
 impl SnapshotSink for Twin {
@@ -40,7 +44,13 @@ impl SnapshotSink for Twin {
         Ok(())
     }
 
-    fn node(&mut self, path: &str, data: Option<&[u8]>, _: i64, stat: &StatPersisted) -> Result<(), Refusal> {
+    fn node(
+        &mut self,
+        path: &str,
+        data: Option<&[u8]>,
+        _: i64,
+        stat: &StatPersisted,
+    ) -> Result<(), Refusal> {
         if !path.is_empty() {
             let zxid = u64::from_str_radix(&path[2..], 16).map_err(|e| Refusal(e.to_string()))?;
             if zxid != stat.czxid as u64 {
@@ -59,11 +69,13 @@ impl RecoverySink for Twin {
     }
 }
 
-pub fn data_of(zxid: Zxid, len: usize) -> Vec<u8> {
-    (0..len).map(|i| (zxid.0 as u8).wrapping_mul(31).wrapping_add(i as u8) | 1).collect()
+pub(crate) fn data_of(zxid: Zxid, len: usize) -> Vec<u8> {
+    (0..len)
+        .map(|i| (zxid.0 as u8).wrapping_mul(31).wrapping_add(i as u8) | 1)
+        .collect()
 }
 
-pub fn payload(zxid: Zxid, data: &[u8]) -> Vec<u8> {
+pub(crate) fn payload(zxid: Zxid, data: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let header = TxnHeader {
         session: SessionId(0x1234),
@@ -77,21 +89,24 @@ pub fn payload(zxid: Zxid, data: &[u8]) -> Vec<u8> {
     out
 }
 
-pub fn small_log() -> LogOptions {
-    LogOptions { preallocate: 4096, ..LogOptions::default() }
+pub(crate) fn small_log() -> LogOptions {
+    LogOptions {
+        preallocate: 4096,
+        ..LogOptions::default()
+    }
 }
 
-pub fn dirs() -> DataDirs {
+pub(crate) fn dirs() -> DataDirs {
     DataDirs::new(Path::new("/data"), None)
 }
 
-pub fn try_recover(vfs: &Arc<dyn Vfs>) -> Result<(Twin, Recovered), StorageError> {
+pub(crate) fn try_recover(vfs: &Arc<dyn Vfs>) -> Result<(Twin, Recovered), StorageError> {
     let mut twin = Twin::default();
     let recovered = recover(vfs, &dirs(), &RecoverOptions::default(), &mut twin)?;
     Ok((twin, recovered))
 }
 
-pub fn write_snapshot(
+pub(crate) fn write_snapshot(
     vfs: &Arc<dyn Vfs>,
     twin: &Twin,
     zxid: Zxid,
@@ -111,7 +126,11 @@ pub fn write_snapshot(
         path.encode(&mut out);
         data.encode(&mut out);
         1i64.encode(&mut out);
-        StatPersisted { czxid: czxid as i64, ..StatPersisted::default() }.encode(&mut out);
+        StatPersisted {
+            czxid: czxid as i64,
+            ..StatPersisted::default()
+        }
+        .encode(&mut out);
     };
     node("", Some(b""), 0);
     for (z, data) in &twin.txns {
@@ -121,21 +140,31 @@ pub fn write_snapshot(
     for chunk in out.chunks(333) {
         writer.chunk(chunk)?;
     }
-    let digest = Some(SnapshotDigest { zxid, version: 2, value: 7 });
-    writer.finish(&SnapshotTail { digest, last_processed: Some(zxid) }, Some(mark))?;
+    let digest = Some(SnapshotDigest {
+        zxid,
+        version: 2,
+        value: 7,
+    });
+    writer.finish(
+        &SnapshotTail {
+            digest,
+            last_processed: Some(zxid),
+        },
+        Some(mark),
+    )?;
     Ok(())
 }
 
 /// A server in miniature: recovers, writes its first snapshot, logs.
-pub struct Server {
-    pub vfs: Arc<dyn Vfs>,
-    pub twin: Twin,
-    pub log: TxnLog,
-    pub recovered: Recovered,
+pub(crate) struct Server {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) twin: Twin,
+    pub(crate) log: TxnLog,
+    pub(crate) recovered: Recovered,
 }
 
 impl Server {
-    pub fn start(vfs: &Arc<dyn Vfs>) -> Result<Self, StorageError> {
+    pub(crate) fn start(vfs: &Arc<dyn Vfs>) -> Result<Self, StorageError> {
         let (mut twin, recovered) = try_recover(vfs)?;
         if recovered.start == Start::New {
             twin.sessions.insert(5, 30_000);
@@ -143,24 +172,41 @@ impl Server {
             dirs().remove_initialize(&**vfs)?;
         }
         let mark = Arc::clone(&recovered.mark);
-        let log = TxnLog::new(Arc::clone(vfs), dirs().log(), small_log(), mark, recovered.last_zxid);
-        Ok(Self { vfs: Arc::clone(vfs), twin, log, recovered })
+        let log = TxnLog::new(
+            Arc::clone(vfs),
+            dirs().log(),
+            small_log(),
+            mark,
+            recovered.last_zxid,
+        );
+        Ok(Self {
+            vfs: Arc::clone(vfs),
+            twin,
+            log,
+            recovered,
+        })
     }
 
     /// Appends txns of these lengths, without flushing.
-    pub fn append(&mut self, lens: &[usize]) {
+    pub(crate) fn append(&mut self, lens: &[usize]) {
         for len in lens {
             self.append_as(self.log.last_appended().next(), *len);
         }
     }
 
-    pub fn append_as(&mut self, zxid: Zxid, len: usize) {
+    pub(crate) fn append_as(&mut self, zxid: Zxid, len: usize) {
         let data = data_of(zxid, len);
         self.log.append(zxid, &payload(zxid, &data)).unwrap();
         self.twin.txns.insert(zxid.0, data);
     }
 
-    pub fn snapshot(&self, compression: Compression) -> Result<(), StorageError> {
-        write_snapshot(&self.vfs, &self.twin, self.log.last_appended(), compression, &self.recovered.mark)
+    pub(crate) fn snapshot(&self, compression: Compression) -> Result<(), StorageError> {
+        write_snapshot(
+            &self.vfs,
+            &self.twin,
+            self.log.last_appended(),
+            compression,
+            &self.recovered.mark,
+        )
     }
 }
