@@ -40,12 +40,17 @@ pub struct Plan {
 pub fn run(peer: Peer, plan: &Plan) -> Result<String> {
     peer.provide()?;
     let scripts = plan.ops.div_ceil(SCRIPT as u64);
-    let name = format!("{scripts} scripts of {SCRIPT} operations, from seed {}", plan.seed);
+    let name = format!(
+        "{scripts} scripts of {SCRIPT} operations, from seed {}",
+        plan.seed
+    );
     step(name, || {
         let mut pair = Pair::start(peer)?;
         for seed in plan.seed..plan.seed + scripts {
             if let Some(text) = pair.failure(seed)? {
-                bail!("seed {seed}: {text}\nagain with: zabra-interop diff --seed {seed} --ops {SCRIPT}");
+                bail!(
+                    "seed {seed}: {text}\nagain with: zabra-interop diff --seed {seed} --ops {SCRIPT}"
+                );
             }
         }
         if std::env::var_os("INTEROP_VERBOSE").is_some() {
@@ -78,25 +83,40 @@ impl Pair {
         let dirs = [tempfile::tempdir()?, tempfile::tempdir()?];
         let theirs = Peer::Apache(Line::V3_9).start(dirs[0].path(), &settings)?;
         let ours = peer.start(dirs[1].path(), &settings)?;
-        Ok(Self { theirs, ours, runs: 0, met: Met::default(), _dirs: dirs })
+        Ok(Self {
+            theirs,
+            ours,
+            runs: 0,
+            met: Met::default(),
+            _dirs: dirs,
+        })
     }
 
     fn run(&mut self, script: &[Step]) -> Result<Option<Difference>> {
         self.runs += 1;
         let root = format!("/r{:07}", self.runs);
-        twins::run(script, &root, self.theirs.addr(), self.ours.addr(), &mut self.met)
+        twins::run(
+            script,
+            &root,
+            self.theirs.addr(),
+            self.ours.addr(),
+            &mut self.met,
+        )
     }
 
     /// The shortest script found in which the servers differ, as text.
     fn failure(&mut self, seed: u64) -> Result<Option<String>> {
         let mut script = generate::script(seed, SCRIPT);
         script.retain(|step| !allow::shows_decided_difference(step));
-        let Some(first) = self.run(&script)? else { return Ok(None) };
-        let (least, difference) = match shrink::shrink(&script, first.clone(), |script| self.run(script)) {
-            Ok(least) => least,
-            // The servers may be in no state to run it again; what is known is worth more than why.
-            Err(_) => (script[..(first.step + 1).min(script.len())].to_vec(), first),
+        let Some(first) = self.run(&script)? else {
+            return Ok(None);
         };
+        let (least, difference) =
+            match shrink::shrink(&script, first.clone(), |script| self.run(script)) {
+                Ok(least) => least,
+                // The servers may be in no state to run it again; what is known is worth more than why.
+                Err(_) => (script[..(first.step + 1).min(script.len())].to_vec(), first),
+            };
         let mut text = String::from("the servers differ after\n");
         let from = least.len().saturating_sub(40);
         for step in &least[from..] {
@@ -105,7 +125,11 @@ impl Pair {
         }
         let _ = write!(text, "  {}", difference.text);
         let tail = self.ours.log_tail();
-        let _ = write!(text, "\n  log of ours:\n{}", tail.lines().rev().take(5).collect::<Vec<_>>().join("\n"));
+        let _ = write!(
+            text,
+            "\n  log of ours:\n{}",
+            tail.lines().rev().take(5).collect::<Vec<_>>().join("\n")
+        );
         Ok(Some(text))
     }
 }
@@ -116,5 +140,7 @@ fn settings() -> Settings {
         .property("zookeeper.enforceQuota=true")
         // Containers and TTL nodes are not swept while a script runs.
         .property("znode.container.checkIntervalMs=100000000")
-        .property("zookeeper.DigestAuthenticationProvider.superDigest=super:g9oN2HttPfn8MMWJZ2r45Np/LIA=")
+        .property(
+            "zookeeper.DigestAuthenticationProvider.superDigest=super:g9oN2HttPfn8MMWJZ2r45Np/LIA=",
+        )
 }

@@ -38,8 +38,14 @@ pub fn run(peer: Peer, record: bool) -> Result<String> {
     let venv = packages::python()?;
     peer.provide()?;
     let baseline = place::harness().join("kazoo/apache-3.9.txt");
-    let known = if record { Outcomes::new() } else { parse(&fs::read_to_string(&baseline)?)? };
-    let outcomes = step(format_args!("kazoo's tests on {peer}"), || run_shards(peer, &venv, &known))?;
+    let known = if record {
+        Outcomes::new()
+    } else {
+        parse(&fs::read_to_string(&baseline)?)?
+    };
+    let outcomes = step(format_args!("kazoo's tests on {peer}"), || {
+        run_shards(peer, &venv, &known)
+    })?;
     if record {
         ensure!(peer != Peer::Zabra, "the baseline is recorded from Apache");
         fs::write(&baseline, render(&outcomes))?;
@@ -50,7 +56,9 @@ pub fn run(peer: Peer, record: bool) -> Result<String> {
 
 fn run_shards(peer: Peer, venv: &Path, known: &Outcomes) -> Result<Outcomes> {
     let dir = tempfile::tempdir()?;
-    let results: Vec<PathBuf> = (0..SHARDS).map(|n| dir.path().join(format!("results-{n}"))).collect();
+    let results: Vec<PathBuf> = (0..SHARDS)
+        .map(|n| dir.path().join(format!("results-{n}")))
+        .collect();
     let mut running = Vec::new();
     for (files, results) in shards(&tests_in(venv)?, known).iter().zip(&results) {
         running.push(pytest(peer, venv, files, results, dir.path())?);
@@ -58,7 +66,11 @@ fn run_shards(peer: Peer, venv: &Path, known: &Outcomes) -> Result<Outcomes> {
     // Failures show in the results; pytest's exit code adds nothing but a crash of pytest itself.
     for child in &mut running {
         let status = child.wait()?;
-        ensure!(matches!(status.code(), Some(0 | 1)), "pytest ended with {status}; see {}", log_dir()?.display());
+        ensure!(
+            matches!(status.code(), Some(0 | 1)),
+            "pytest ended with {status}; see {}",
+            log_dir()?.display()
+        );
     }
     let mut outcomes = Outcomes::new();
     for path in &results {
@@ -70,12 +82,18 @@ fn run_shards(peer: Peer, venv: &Path, known: &Outcomes) -> Result<Outcomes> {
 /// The test files of the installed kazoo.
 fn tests_in(venv: &Path) -> Result<Vec<PathBuf>> {
     let lib = venv.join("lib");
-    let python = fs::read_dir(&lib)?.next().context("no Python in the environment")??;
+    let python = fs::read_dir(&lib)?
+        .next()
+        .context("no Python in the environment")??;
     let tests = python.path().join("site-packages/kazoo/tests");
     let mut files = Vec::new();
     for entry in fs::read_dir(&tests).with_context(|| format!("{}", tests.display()))? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if name.starts_with("test_") && name.ends_with(".py") {
             files.push(path);
         }
@@ -87,10 +105,21 @@ fn tests_in(venv: &Path) -> Result<Vec<PathBuf>> {
 /// Spreads the files by the time they took: the longest first, each to the shard with the least to do.
 fn shards(files: &[PathBuf], known: &Outcomes) -> Vec<Vec<PathBuf>> {
     let seconds = |file: &Path| -> f64 {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        1.0 + known.iter().filter(|(test, _)| test.starts_with(&*name)).map(|(_, o)| o.seconds).sum::<f64>()
+        let name = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        1.0 + known
+            .iter()
+            .filter(|(test, _)| test.starts_with(&*name))
+            .map(|(_, o)| o.seconds)
+            .sum::<f64>()
     };
-    let mut files: Vec<(f64, PathBuf)> = files.iter().map(|file| (seconds(file), file.clone())).collect();
+    let mut files: Vec<(f64, PathBuf)> = files
+        .iter()
+        .map(|file| (seconds(file), file.clone()))
+        .collect();
     files.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut shards: Vec<(f64, Vec<PathBuf>)> = vec![(0.0, Vec::new()); SHARDS];
     for (seconds, file) in files {
@@ -102,7 +131,11 @@ fn shards(files: &[PathBuf], known: &Outcomes) -> Vec<Vec<PathBuf>> {
 }
 
 fn pytest(peer: Peer, venv: &Path, files: &[PathBuf], results: &Path, dir: &Path) -> Result<Child> {
-    let name = results.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = results
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let log = File::create(log_dir()?.join(format!("{name}.log")))?;
     let mut pytest = Command::new(venv.join("bin/python"));
     pytest
@@ -115,7 +148,10 @@ fn pytest(peer: Peer, venv: &Path, files: &[PathBuf], results: &Path, dir: &Path
         .env("INTEROP_RESULTS", results)
         .env("PATH", shim_first()?)
         .env("ZOOKEEPER_VERSION", "3.9.5")
-        .env("ZOOKEEPER_CLASSPATH", packages::apache(Line::V3_9)?.join("*"))
+        .env(
+            "ZOOKEEPER_CLASSPATH",
+            packages::apache(Line::V3_9)?.join("*"),
+        )
         .env("ZOOKEEPER_CLUSTER_SIZE", "1")
         .env("ZOOKEEPER_PORT_OFFSET", free_ports(10)?.to_string())
         // kazoo runs its test of the server's version only there.
@@ -124,7 +160,9 @@ fn pytest(peer: Peer, venv: &Path, files: &[PathBuf], results: &Path, dir: &Path
         .stdout(log.try_clone()?)
         .stderr(log);
     match peer {
-        Peer::Zabra => pytest.env("INTEROP_ZABRA", place::zabra_binary()).env_remove("INTEROP_REAL_JAVA"),
+        Peer::Zabra => pytest
+            .env("INTEROP_ZABRA", place::zabra_binary())
+            .env_remove("INTEROP_REAL_JAVA"),
         Peer::Apache(_) => pytest.env("INTEROP_REAL_JAVA", real_java()?),
     };
     pytest.spawn().context("start pytest")
@@ -139,23 +177,37 @@ fn log_dir() -> Result<PathBuf> {
 
 fn shim_first() -> Result<OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs = std::iter::once(place::harness().join("kazoo/bin")).chain(std::env::split_paths(&path));
+    let dirs =
+        std::iter::once(place::harness().join("kazoo/bin")).chain(std::env::split_paths(&path));
     Ok(std::env::join_paths(dirs)?)
 }
 
 fn real_java() -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|dir| dir.join("java")).find(|java| java.is_file()).context("no java on PATH")
+    std::env::split_paths(&path)
+        .map(|dir| dir.join("java"))
+        .find(|java| java.is_file())
+        .context("no java on PATH")
 }
 
 fn parse(text: &str) -> Result<Outcomes> {
     let mut outcomes = Outcomes::new();
-    for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+    for line in text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+    {
         let mut words = line.splitn(3, ' ');
-        let (Some(word), Some(seconds), Some(test)) = (words.next(), words.next(), words.next()) else {
+        let (Some(word), Some(seconds), Some(test)) = (words.next(), words.next(), words.next())
+        else {
             bail!("not an outcome: `{line}`");
         };
-        outcomes.insert(test.to_owned(), Outcome { word: word.to_owned(), seconds: seconds.parse()? });
+        outcomes.insert(
+            test.to_owned(),
+            Outcome {
+                word: word.to_owned(),
+                seconds: seconds.parse()?,
+            },
+        );
     }
     Ok(outcomes)
 }
@@ -176,8 +228,13 @@ fn render(outcomes: &Outcomes) -> String {
 fn expected() -> Result<Vec<(String, String)>> {
     let text = fs::read_to_string(place::harness().join("kazoo/expected.txt"))?;
     let mut list = Vec::new();
-    for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
-        let (name, reason) = line.split_once(": ").with_context(|| format!("no reason: `{line}`"))?;
+    for line in text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+    {
+        let (name, reason) = line
+            .split_once(": ")
+            .with_context(|| format!("no reason: `{line}`"))?;
         list.push((name.to_owned(), reason.to_owned()));
     }
     Ok(list)
@@ -186,19 +243,26 @@ fn expected() -> Result<Vec<(String, String)>> {
 fn compare(known: &Outcomes, outcomes: &Outcomes) -> Result<String> {
     let expected = expected()?;
     let reason = |test: &str| {
-        expected.iter().find(|(name, _)| match name.strip_suffix('*') {
-            Some(start) => test.starts_with(start),
-            None => test == name,
-        })
+        expected
+            .iter()
+            .find(|(name, _)| match name.strip_suffix('*') {
+                Some(start) => test.starts_with(start),
+                None => test == name,
+            })
     };
     let (mut passed, mut open, mut bad) = (0, 0, Vec::new());
     for (test, on_apache) in known {
-        let here = outcomes.get(test).map_or("not run", |outcome| outcome.word.as_str());
+        let here = outcomes
+            .get(test)
+            .map_or("not run", |outcome| outcome.word.as_str());
         match (here, reason(test)) {
             ("passed", _) => passed += 1,
             (_, Some(_)) => open += 1,
             (_, None) if on_apache.word == "passed" => bad.push(format!("{test}: {here}")),
-            (_, None) => bad.push(format!("{test}: {here}, {} on Apache, no reason listed", on_apache.word)),
+            (_, None) => bad.push(format!(
+                "{test}: {here}, {} on Apache, no reason listed",
+                on_apache.word
+            )),
         }
     }
     ensure!(
@@ -208,7 +272,10 @@ fn compare(known: &Outcomes, outcomes: &Outcomes) -> Result<String> {
         log_dir()?.display(),
         bad.join("\n  ")
     );
-    Ok(format!("{passed} of kazoo's {} tests pass, {open} do not and have a reason", known.len()))
+    Ok(format!(
+        "{passed} of kazoo's {} tests pass, {open} do not and have a reason",
+        known.len()
+    ))
 }
 
 #[cfg(test)]

@@ -15,7 +15,10 @@ const OPS: u64 = 20_000;
 const OPS_LONG: u64 = 1_000_000;
 
 #[derive(Parser)]
-#[command(name = "zabra-interop", about = "Real Apache servers and clients against ours")]
+#[command(
+    name = "zabra-interop",
+    about = "Real Apache servers and clients against ours"
+)]
 struct Cli {
     #[command(subcommand)]
     suite: Suite,
@@ -105,9 +108,23 @@ fn run(suite: Suite, how: &How) -> (&'static str, Result<String>) {
     match suite {
         Suite::Kazoo { record } => ("kazoo", kazoo::run(peer, record)),
         Suite::Diff => {
-            let of_variable = std::env::var("INTEROP_OPS").ok().and_then(|text| text.parse().ok());
-            let ops = how.ops.or(of_variable).unwrap_or(if how.long { OPS_LONG } else { OPS });
-            ("diff", diff::run(peer, &Plan { seed: how.seed, ops }))
+            let of_variable = std::env::var("INTEROP_OPS")
+                .ok()
+                .and_then(|text| text.parse().ok());
+            let ops = how
+                .ops
+                .or(of_variable)
+                .unwrap_or(if how.long { OPS_LONG } else { OPS });
+            (
+                "diff",
+                diff::run(
+                    peer,
+                    &Plan {
+                        seed: how.seed,
+                        ops,
+                    },
+                ),
+            )
         }
         Suite::Directed => ("directed", directed::run(peer)),
         Suite::Zkcli => ("zkcli", zkcli::run(peer)),

@@ -32,7 +32,10 @@ pub fn apache(line: Line) -> Result<PathBuf> {
         let _ = fs::remove_dir_all(&fresh);
         let mut mvn = Command::new("mvn");
         mvn.args(["--batch-mode", "--quiet"])
-            .arg(format!("-Dmaven.repo.local={}", place::installed().join("m2").display()))
+            .arg(format!(
+                "-Dmaven.repo.local={}",
+                place::installed().join("m2").display()
+            ))
             .arg(format!("-DoutputDirectory={}", fresh.display()))
             .arg("-DincludeScope=runtime")
             .arg("-f")
@@ -60,7 +63,14 @@ pub fn python() -> Result<PathBuf> {
         let _ = fs::remove_dir_all(&venv);
         run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
         run(Command::new(venv.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "-r",
+            ])
             .arg(&requirements))?;
         fs::write(venv.join("stamp"), &text)?;
         Ok(venv)
@@ -93,7 +103,10 @@ fn run(command: &mut Command) -> Result<()> {
     }
     let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
     said.push_str(&String::from_utf8_lossy(&output.stderr));
-    let first = said.lines().find(|line| line.to_ascii_lowercase().contains("error")).unwrap_or("no message");
+    let first = said
+        .lines()
+        .find(|line| line.to_ascii_lowercase().contains("error"))
+        .unwrap_or("no message");
     let program = command.get_program().to_string_lossy().into_owned();
     if said.is_empty() {
         bail!("`{program}` failed without a word: {}", output.status);

@@ -84,9 +84,14 @@ impl Settings {
     #[must_use]
     pub fn base() -> Self {
         Self {
-            config: ["tickTime=2000", "4lw.commands.whitelist=*", "maxClientCnxns=0", "admin.enableServer=false"]
-                .map(String::from)
-                .to_vec(),
+            config: [
+                "tickTime=2000",
+                "4lw.commands.whitelist=*",
+                "maxClientCnxns=0",
+                "admin.enableServer=false",
+            ]
+            .map(String::from)
+            .to_vec(),
             properties: Vec::new(),
         }
     }
@@ -119,7 +124,11 @@ impl Peer {
                 if binary.is_file() {
                     return Ok(());
                 }
-                Err(Missing(format!("{} is not built (cargo build --release)", binary.display())).into())
+                Err(Missing(format!(
+                    "{} is not built (cargo build --release)",
+                    binary.display()
+                ))
+                .into())
             }
         }
     }
@@ -130,7 +139,9 @@ impl Peer {
         match self {
             Self::Apache(line) => {
                 let mut java = java(line, "512m")?;
-                java.args(properties).arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(config);
+                java.args(properties)
+                    .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
+                    .arg(config);
                 Ok(java)
             }
             Self::Zabra => {
@@ -160,9 +171,19 @@ impl Peer {
         let log = dir.join(format!("{self}.log").replace(' ', "-").to_lowercase());
         let out = File::options().create(true).append(true).open(&log)?;
         let mut command = self.command(settings, &config)?;
-        command.current_dir(dir).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        command
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out);
         let child = command.spawn().with_context(|| format!("start {self}"))?;
-        let mut server = Server { peer: self, port, data, log, child };
+        let mut server = Server {
+            peer: self,
+            port,
+            data,
+            log,
+            child,
+        };
         server.await_service()?;
         Ok(server)
     }
@@ -177,9 +198,20 @@ pub fn java(line: Line, heap: &str) -> Result<Command> {
     let peers = place::harness().join("peers");
     let mut java = Command::new("java");
     java.arg(format!("-Xmx{heap}"))
-        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Dfile.encoding=UTF-8"])
-        .arg(format!("-Dlogback.configurationFile={}", peers.join("logback.xml").display()))
-        .arg(format!("-Dlog4j.configuration=file:{}", peers.join("log4j.properties").display()))
+        .args([
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Xshare:auto",
+            "-Dfile.encoding=UTF-8",
+        ])
+        .arg(format!(
+            "-Dlogback.configurationFile={}",
+            peers.join("logback.xml").display()
+        ))
+        .arg(format!(
+            "-Dlog4j.configuration=file:{}",
+            peers.join("log4j.properties").display()
+        ))
         .arg("-cp")
         .arg(jars.join("*"));
     Ok(java)
@@ -243,7 +275,9 @@ impl Server {
             Ok(_) => {}
             // Closing with unread input resets the connection; what was said before that counts.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
-            Err(error) => return Err(error).with_context(|| format!("{} answering `{word}`", self.peer)),
+            Err(error) => {
+                return Err(error).with_context(|| format!("{} answering `{word}`", self.peer));
+            }
         }
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
@@ -254,7 +288,11 @@ impl Server {
     /// It had ended by itself before.
     pub fn kill(mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            bail!("{} had ended by itself: {status}\n{}", self.peer, self.log_tail());
+            bail!(
+                "{} had ended by itself: {status}\n{}",
+                self.peer,
+                self.log_tail()
+            );
         }
         self.child.kill()?;
         self.child.wait()?;
@@ -266,11 +304,18 @@ impl Server {
     /// # Errors
     /// It does not end within ten seconds.
     pub fn stop(mut self) -> Result<()> {
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("process id")?;
+        let id = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .context("process id")?;
         kill_process(id, Signal::TERM)?;
         let start = Instant::now();
         while self.child.try_wait()?.is_none() {
-            ensure!(start.elapsed() < Duration::from_secs(10), "{} does not stop on SIGTERM", self.peer);
+            ensure!(
+                start.elapsed() < Duration::from_secs(10),
+                "{} does not stop on SIGTERM",
+                self.peer
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
@@ -289,15 +334,24 @@ impl Server {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
-                bail!("{} ended at start: {status}\n{}", self.peer, self.log_tail());
+                bail!(
+                    "{} ended at start: {status}\n{}",
+                    self.peer,
+                    self.log_tail()
+                );
             }
             // Apache may leave a connection that comes too early without an answer; nothing of it shall be left.
             let answer = self.word_within("srvr", Duration::from_millis(500));
-            if answer.is_ok_and(|text| text.contains("Mode: ") && text.contains("Connections: 1\n")) {
+            if answer.is_ok_and(|text| text.contains("Mode: ") && text.contains("Connections: 1\n"))
+            {
                 return Ok(());
             }
             if start.elapsed() > START_LIMIT {
-                bail!("{} does not serve after {START_LIMIT:?}\n{}", self.peer, self.log_tail());
+                bail!(
+                    "{} does not serve after {START_LIMIT:?}\n{}",
+                    self.peer,
+                    self.log_tail()
+                );
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -320,8 +374,9 @@ pub fn free_ports(count: u16) -> Result<u16> {
     for _ in 0..200 {
         let first = fastrand::u16(12_000..32_000 - count);
         // Held until all are bound, so that one answer cannot name a port twice.
-        let held: Result<Vec<TcpListener>, _> =
-            (first..first + count).map(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))).collect();
+        let held: Result<Vec<TcpListener>, _> = (first..first + count)
+            .map(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)))
+            .collect();
         if held.is_ok() {
             return Ok(first);
         }

@@ -11,7 +11,11 @@ pub fn harness() -> &'static Path {
 /// The root of the repository.
 #[must_use]
 pub fn root() -> PathBuf {
-    harness().ancestors().nth(2).unwrap_or(harness()).to_path_buf()
+    harness()
+        .ancestors()
+        .nth(2)
+        .unwrap_or(harness())
+        .to_path_buf()
 }
 
 /// The build folder: `CARGO_TARGET_DIR`, or `target` in the root.

@@ -17,7 +17,10 @@ pub fn step<T>(name: impl fmt::Display, run: impl FnOnce() -> Result<T>) -> Resu
         Err(error) if error.is::<Missing>() => "missing",
         Err(_) => "FAILED",
     };
-    println!("interop: {name}: {outcome} ({:.1} s)", start.elapsed().as_secs_f64());
+    println!(
+        "interop: {name}: {outcome} ({:.1} s)",
+        start.elapsed().as_secs_f64()
+    );
     result
 }
 

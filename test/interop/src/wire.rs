@@ -112,14 +112,20 @@ impl Body {
     /// A vector of strings.
     #[must_use]
     pub fn strings<S: AsRef<str>>(self, values: &[S]) -> Self {
-        values.iter().fold(self.i32(length(values.len())), |body, value| body.string(value.as_ref()))
+        values
+            .iter()
+            .fold(self.i32(length(values.len())), |body, value| {
+                body.string(value.as_ref())
+            })
     }
 
     /// A vector of ACL entries.
     #[must_use]
     pub fn acl(self, acl: &[(i32, &str, &str)]) -> Self {
         let body = self.i32(length(acl.len()));
-        acl.iter().fold(body, |body, (perms, scheme, id)| body.i32(*perms).string(scheme).string(id))
+        acl.iter().fold(body, |body, (perms, scheme, id)| {
+            body.i32(*perms).string(scheme).string(id)
+        })
     }
 
     /// Bytes as they are.
@@ -191,7 +197,13 @@ impl Hello {
     /// A new session.
     #[must_use]
     pub fn new(timeout: i32) -> Self {
-        Self { last_zxid: 0, timeout, session: 0, password: vec![0; 16], read_only: Some(false) }
+        Self {
+            last_zxid: 0,
+            timeout,
+            session: 0,
+            password: vec![0; 16],
+            read_only: Some(false),
+        }
     }
 }
 
@@ -211,7 +223,11 @@ impl Wire {
     pub fn open(addr: SocketAddr) -> Result<Self> {
         let socket = TcpStream::connect(addr).with_context(|| format!("connect to {addr}"))?;
         socket.set_nodelay(true)?;
-        Ok(Self { socket, received: Vec::new(), at: 0 })
+        Ok(Self {
+            socket,
+            received: Vec::new(),
+            at: 0,
+        })
     }
 
     /// Opens a connection and shakes hands. `None`: the server closed it instead of answering.
@@ -230,7 +246,9 @@ impl Wire {
             body = body.bool(read_only);
         }
         wire.send_frame(&body.0)?;
-        let Some(answer) = wire.frame()? else { return Ok(None) };
+        let Some(answer) = wire.frame()? else {
+            return Ok(None);
+        };
         let mut r = Reader::new(&answer);
         let grant = Grant {
             version: r.i32()?,
@@ -276,11 +294,18 @@ impl Wire {
     ///
     /// # Errors
     /// Nothing came in time, or what came is no frame with a reply header.
-    pub fn next(&mut self) -> Result<Came> {
-        let Some(bytes) = self.frame()? else { return Ok(Came::Closed) };
+    pub fn receive(&mut self) -> Result<Came> {
+        let Some(bytes) = self.frame()? else {
+            return Ok(Came::Closed);
+        };
         let mut r = Reader::new(&bytes);
         let (xid, zxid, err) = (r.i32()?, r.i64()?, r.i32()?);
-        Ok(Came::Frame(Frame { xid, zxid, err, body: r.rest().to_vec() }))
+        Ok(Came::Frame(Frame {
+            xid,
+            zxid,
+            err,
+            body: r.rest().to_vec(),
+        }))
     }
 
     /// Sends a request and reads until its reply; what came before it is dropped.
@@ -290,7 +315,7 @@ impl Wire {
     pub fn call(&mut self, xid: i32, op: i32, body: &Body) -> Result<Frame> {
         self.send(xid, op, body)?;
         loop {
-            match self.next()? {
+            match self.receive()? {
                 Came::Frame(frame) if frame.xid == xid => return Ok(frame),
                 Came::Frame(_) => {}
                 Came::Closed => bail!("closed instead of a reply to op {op}"),
@@ -313,8 +338,11 @@ impl Wire {
 
     fn take_frame(&mut self) -> Result<Option<Vec<u8>>> {
         let waiting = &self.received[self.at..];
-        let Some((head, rest)) = waiting.split_first_chunk::<4>() else { return Ok(None) };
-        let length = usize::try_from(i32::from_be_bytes(*head)).context("a frame of negative length")?;
+        let Some((head, rest)) = waiting.split_first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let length =
+            usize::try_from(i32::from_be_bytes(*head)).context("a frame of negative length")?;
         if rest.len() < length {
             return Ok(None);
         }
@@ -341,7 +369,8 @@ impl Wire {
         let start = self.received.len();
         self.received.resize(start + 64 * 1024, 0);
         let read = self.socket.read(&mut self.received[start..]);
-        self.received.truncate(start + read.as_ref().copied().unwrap_or(0));
+        self.received
+            .truncate(start + read.as_ref().copied().unwrap_or(0));
         match read {
             Ok(n) => Ok(n > 0),
             Err(error) if is_close(error.kind()) => Ok(false),
@@ -354,5 +383,8 @@ impl Wire {
 }
 
 fn is_close(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted)
+    matches!(
+        kind,
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted
+    )
 }

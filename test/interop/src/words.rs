@@ -17,8 +17,8 @@ use crate::wire::{Body, Grant, Hello, Wire, op};
 
 /// Words whose whole text is compared.
 const WORDS: [&str; 17] = [
-    "ruok", "isro", "conf", "gtmk", "stmk", "dirs", "envi", "srvr", "stat", "cons", "dump", "hash", "wchs", "wchc",
-    "wchp", "mntr", "srst",
+    "ruok", "isro", "conf", "gtmk", "stmk", "dirs", "envi", "srvr", "stat", "cons", "dump", "hash",
+    "wchs", "wchc", "wchp", "mntr", "srst",
 ];
 
 /// Keys that `mntr` must have, and whose values must be Apache's in the scene.
@@ -61,7 +61,12 @@ pub fn run(peer: Peer) -> Result<String> {
         differences.extend(compare(&theirs, &ours));
         Ok(())
     })?;
-    ensure!(differences.is_empty(), "{} words differ from Apache's:\n{}", differences.len(), differences.join("\n"));
+    ensure!(
+        differences.is_empty(),
+        "{} words differ from Apache's:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
     Ok(format!("{asked} answers are Apache's"))
 }
 
@@ -69,7 +74,11 @@ fn compare(theirs: &BTreeMap<String, String>, ours: &BTreeMap<String, String>) -
     let mut differences = Vec::new();
     for (word, expected) in theirs {
         let got = &ours[word];
-        let difference = if word == "mntr" { mntr_difference(expected, got) } else { text_difference(expected, got) };
+        let difference = if word == "mntr" {
+            mntr_difference(expected, got)
+        } else {
+            text_difference(expected, got)
+        };
         if let Some(difference) = difference {
             differences.push(format!("{word}:\n{difference}"));
         }
@@ -82,7 +91,8 @@ fn text_difference(expected: &str, got: &str) -> Option<String> {
     if expected == got {
         return None;
     }
-    let (theirs, ours): (Vec<_>, Vec<_>) = (expected.split('\n').collect(), got.split('\n').collect());
+    let (theirs, ours): (Vec<_>, Vec<_>) =
+        (expected.split('\n').collect(), got.split('\n').collect());
     let mut text = String::new();
     for at in 0..theirs.len().max(ours.len()) {
         let (a, b) = (theirs.get(at), ours.get(at));
@@ -96,7 +106,10 @@ fn text_difference(expected: &str, got: &str) -> Option<String> {
 
 fn mntr_difference(expected: &str, got: &str) -> Option<String> {
     let table = |text: &str| -> BTreeMap<String, String> {
-        text.lines().filter_map(|line| line.split_once('\t')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+        text.lines()
+            .filter_map(|line| line.split_once('\t'))
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect()
     };
     let (theirs, ours) = (table(expected), table(got));
     let mut text = String::new();
@@ -114,7 +127,12 @@ fn mntr_difference(expected: &str, got: &str) -> Option<String> {
     }
     for key in MNTR_NOW {
         if theirs.get(key) != ours.get(key) {
-            let _ = writeln!(text, "  - {key} {:?}\n  + {key} {:?}", theirs.get(key), ours.get(key));
+            let _ = writeln!(
+                text,
+                "  - {key} {:?}\n  + {key} {:?}",
+                theirs.get(key),
+                ours.get(key)
+            );
         }
     }
     (!text.is_empty()).then_some(text)
@@ -143,14 +161,21 @@ fn answers(peer: Peer, settings: &Settings, allowed: bool) -> Result<BTreeMap<St
         answers.insert(word.to_owned(), text);
     }
     for odd in ["ruok\n", "crst", "RUOK", "ru", "none"] {
-        let text = if odd == "ru" { word_in_two_parts(&server)? } else { server.word(odd)? };
+        let text = if odd == "ru" {
+            word_in_two_parts(&server)?
+        } else {
+            server.word(odd)?
+        };
         answers.insert(format!("{odd:?}"), text);
     }
     let text = String::from_utf8_lossy(&raw(&server, &[&[0xff, 0xf4, 0xff, 0xfd]])?).into_owned();
     answers.insert("telnet interrupt".to_owned(), text);
     if allowed {
         let text = server.word("cons")?;
-        answers.insert("cons after crst".to_owned(), normal("cons", &text, &server, &scene));
+        answers.insert(
+            "cons after crst".to_owned(),
+            normal("cons", &text, &server, &scene),
+        );
     }
     Ok(answers)
 }
@@ -191,7 +216,13 @@ impl Scene {
             sessions.push(met.context("closed at the handshake")?);
         }
         let any = [(31, "world", "anyone")];
-        let create = |path: &str, flags: i32| Body::new().string(path).buffer(Some(b"data")).acl(&any).i32(flags);
+        let create = |path: &str, flags: i32| {
+            Body::new()
+                .string(path)
+                .buffer(Some(b"data"))
+                .acl(&any)
+                .i32(flags)
+        };
         let first = &mut sessions[0].0;
         first.call(1, op::CREATE, &create("/a", 0))?;
         first.call(2, op::CREATE, &create("/a/e", 1))?;
@@ -208,9 +239,12 @@ impl Scene {
 
     /// Names the sessions by their order.
     fn name(&self, text: &str) -> String {
-        self.sessions.iter().enumerate().fold(text.to_owned(), |text, (n, (_, grant))| {
-            text.replace(&format!("0x{:x}", grant.session), &format!("<session {n}>"))
-        })
+        self.sessions
+            .iter()
+            .enumerate()
+            .fold(text.to_owned(), |text, (n, (_, grant))| {
+                text.replace(&format!("0x{:x}", grant.session), &format!("<session {n}>"))
+            })
     }
 }
 
@@ -221,11 +255,25 @@ fn normal(word: &str, text: &str, server: &Server, scene: &Scene) -> String {
         "conf" => mask(&text, &["clientPort=", "dataDirSize=", "dataLogSize="]),
         "dirs" => mask(&text, &["datadir_size: ", "logdir_size: "]),
         "envi" => keys_only(&text),
-        "hash" => text.lines().map(|line| line.split(':').next().unwrap_or(line).to_owned() + "\n").collect(),
-        "srvr" | "stat" => sorted_clients(&mask(&text, &["min/avg/max: ", "Zookeeper version: ", "127.0.0.1:"])),
+        "hash" => text
+            .lines()
+            .map(|line| line.split(':').next().unwrap_or(line).to_owned() + "\n")
+            .collect(),
+        "srvr" | "stat" => sorted_clients(&mask(
+            &text,
+            &["min/avg/max: ", "Zookeeper version: ", "127.0.0.1:"],
+        )),
         "cons" => sorted_clients(&mask(
             &text,
-            &["127.0.0.1:", "est=", "lresp=", "llat=", "minlat=", "avglat=", "maxlat="],
+            &[
+                "127.0.0.1:",
+                "est=",
+                "lresp=",
+                "llat=",
+                "minlat=",
+                "avglat=",
+                "maxlat=",
+            ],
         )),
         "dump" => dump(&text),
         "wchc" | "wchp" => sorted_groups(&text),
@@ -243,7 +291,13 @@ fn mask(text: &str, keys: &[&str]) -> String {
             masked.push_str(&rest);
             masked.push('#');
             let to_line_end = matches!(*key, "Zookeeper version: " | "min/avg/max: ");
-            let end = tail.find(|c: char| if to_line_end { c == '\n' } else { !c.is_ascii_hexdigit() && c != '.' });
+            let end = tail.find(|c: char| {
+                if to_line_end {
+                    c == '\n'
+                } else {
+                    !c.is_ascii_hexdigit() && c != '.'
+                }
+            });
             rest = tail[end.unwrap_or(tail.len())..].to_owned();
         }
         masked.push_str(&rest);
@@ -252,12 +306,15 @@ fn mask(text: &str, keys: &[&str]) -> String {
 }
 
 fn keys_only(text: &str) -> String {
-    text.lines().map(|line| line.split('=').next().unwrap_or(line).to_owned() + "\n").collect()
+    text.lines()
+        .map(|line| line.split('=').next().unwrap_or(line).to_owned() + "\n")
+        .collect()
 }
 
 /// The lines of clients in one order; a server may list them in any.
 fn sorted_clients(text: &str) -> String {
-    let (mut clients, others): (Vec<&str>, Vec<&str>) = text.split('\n').partition(|line| line.starts_with(" /"));
+    let (mut clients, others): (Vec<&str>, Vec<&str>) =
+        text.split('\n').partition(|line| line.starts_with(" /"));
     clients.sort_unstable();
     format!("{}\n--\n{}", clients.join("\n"), others.join("\n"))
 }
@@ -307,7 +364,10 @@ mod tests {
 
     #[test]
     fn masking_leaves_the_shape_of_a_line() {
-        let masked = mask(" /127.0.0.1:4711[1](queued=0,est=12,to=3)\n", &["127.0.0.1:", "est="]);
+        let masked = mask(
+            " /127.0.0.1:4711[1](queued=0,est=12,to=3)\n",
+            &["127.0.0.1:", "est="],
+        );
         assert_eq!(masked, " /127.0.0.1:#[1](queued=0,est=#,to=3)\n");
     }
 

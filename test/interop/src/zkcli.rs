@@ -15,8 +15,12 @@ use crate::step::step;
 use crate::{packages, place};
 
 /// Commands given on the command line instead; each is a run of its own. The exit codes matter here.
-const ONE_SHOT: [&[&str]; 4] =
-    [&["create", "/one", "data"], &["get", "-s", "/one"], &["get", "/missing"], &["nosuchcommand"]];
+const ONE_SHOT: [&[&str]; 4] = [
+    &["create", "/one", "data"],
+    &["get", "-s", "/one"],
+    &["get", "/missing"],
+    &["nosuchcommand"],
+];
 
 /// What a run of zkCli showed.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,7 +39,11 @@ pub fn run(peer: Peer) -> Result<String> {
     let mut scripts = Vec::new();
     for entry in fs::read_dir(place::harness().join("zkcli"))? {
         let path = entry?.path();
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         scripts.push((name, fs::read_to_string(&path)?));
     }
     scripts.sort();
@@ -50,19 +58,35 @@ pub fn run(peer: Peer) -> Result<String> {
         differences.extend(difference.map(|text| format!("{name}:\n{text}")));
     }
     let one_shots = step("zkCli with commands as arguments", || {
-        let (theirs, ours) =
-            both(peer, |server| ONE_SHOT.iter().map(|args| zkcli(server, args, "")).collect::<Result<Vec<_>>>())?;
-        Ok(theirs.iter().zip(&ours).filter_map(|(a, b)| difference(a, b)).collect::<Vec<_>>())
+        let (theirs, ours) = both(peer, |server| {
+            ONE_SHOT
+                .iter()
+                .map(|args| zkcli(server, args, ""))
+                .collect::<Result<Vec<_>>>()
+        })?;
+        Ok(theirs
+            .iter()
+            .zip(&ours)
+            .filter_map(|(a, b)| difference(a, b))
+            .collect::<Vec<_>>())
     })?;
     differences.extend(one_shots);
-    ensure!(differences.is_empty(), "zkCli shows something else:\n{}", differences.join("\n"));
-    Ok(format!("{} commands show what they show on Apache", commands + ONE_SHOT.len()))
+    ensure!(
+        differences.is_empty(),
+        "zkCli shows something else:\n{}",
+        differences.join("\n")
+    );
+    Ok(format!(
+        "{} commands show what they show on Apache",
+        commands + ONE_SHOT.len()
+    ))
 }
 
 /// The same on a fresh Apache server and on a fresh server under test, at the same time.
 fn both<T: Send>(peer: Peer, act: impl Fn(&Server) -> Result<T> + Sync) -> Result<(T, T)> {
-    let settings =
-        Settings::base().property("zookeeper.extendedTypesEnabled=true").property("zookeeper.enforceQuota=true");
+    let settings = Settings::base()
+        .property("zookeeper.extendedTypesEnabled=true")
+        .property("zookeeper.enforceQuota=true");
     let one = |peer: Peer| -> Result<T> {
         let dir = tempfile::tempdir()?;
         let server = peer.start(dir.path(), &settings)?;
@@ -71,7 +95,9 @@ fn both<T: Send>(peer: Peer, act: impl Fn(&Server) -> Result<T> + Sync) -> Resul
     std::thread::scope(|scope| {
         let theirs = scope.spawn(|| one(Peer::Apache(Line::V3_9)));
         let ours = one(peer)?;
-        let theirs = theirs.join().map_err(|_| anyhow::anyhow!("the run on Apache panicked"))??;
+        let theirs = theirs
+            .join()
+            .map_err(|_| anyhow::anyhow!("the run on Apache panicked"))??;
         Ok((theirs, ours))
     })
 }
@@ -83,7 +109,9 @@ fn zkcli(server: &Server, args: &[&str], script: &str) -> Result<Shown> {
     for entry in fs::read_dir(&jars)? {
         let path = entry?.path();
         // Without JLine zkCli reads plain lines and prints no prompt.
-        if path.extension().is_some_and(|ext| ext == "jar") && !path.to_string_lossy().contains("jline") {
+        if path.extension().is_some_and(|ext| ext == "jar")
+            && !path.to_string_lossy().contains("jline")
+        {
             class_path.push(path);
         }
     }
@@ -92,7 +120,10 @@ fn zkcli(server: &Server, args: &[&str], script: &str) -> Result<Shown> {
     let mut command = Command::new("java");
     command
         .args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
-        .arg(format!("-Dlogback.configurationFile={}", place::harness().join("peers/logback.xml").display()))
+        .arg(format!(
+            "-Dlogback.configurationFile={}",
+            place::harness().join("peers/logback.xml").display()
+        ))
         .arg("-cp")
         .arg(std::env::join_paths(&class_path)?)
         .args(["org.apache.zookeeper.ZooKeeperMain", "-server", &address])
@@ -113,7 +144,11 @@ fn zkcli(server: &Server, args: &[&str], script: &str) -> Result<Shown> {
     let _ = feeder.join();
     let port = format!("127.0.0.1:{}", server.port());
     let (lines, events) = split(&text.replace(&port, "<server>"));
-    Ok(Shown { lines, events, code: status.code() })
+    Ok(Shown {
+        lines,
+        events,
+        code: status.code(),
+    })
 }
 
 /// Splits what was printed into the events and the rest, masked.
@@ -132,7 +167,9 @@ fn split(text: &str) -> (Vec<String>, Vec<String>) {
 }
 
 fn is_log(line: &str) -> bool {
-    let dated = line.len() > 24 && line.as_bytes()[..4].iter().all(u8::is_ascii_digit) && line.as_bytes()[4] == b'-';
+    let dated = line.len() > 24
+        && line.as_bytes()[..4].iter().all(u8::is_ascii_digit)
+        && line.as_bytes()[4] == b'-';
     dated && (line.contains(" ERROR ") || line.contains(" WARN "))
 }
 
@@ -156,7 +193,10 @@ fn difference(theirs: &Shown, ours: &Shown) -> Option<String> {
     let mut text = first_difference(&theirs.lines, &ours.lines);
     text.push_str(&first_difference(&theirs.events, &ours.events));
     if theirs.code != ours.code {
-        text.push_str(&format!("  exit code: - {:?} + {:?}\n", theirs.code, ours.code));
+        text.push_str(&format!(
+            "  exit code: - {:?} + {:?}\n",
+            theirs.code, ours.code
+        ));
     }
     Some(text)
 }
@@ -166,9 +206,17 @@ fn first_difference(theirs: &[String], ours: &[String]) -> String {
     if same == theirs.len() && same == ours.len() {
         return String::new();
     }
-    let before = theirs[same.saturating_sub(5)..same].iter().map(|line| format!("    {line}\n"));
-    let minus = theirs[same..].iter().take(4).map(|line| format!("  - {line}\n"));
-    let plus = ours[same..].iter().take(4).map(|line| format!("  + {line}\n"));
+    let before = theirs[same.saturating_sub(5)..same]
+        .iter()
+        .map(|line| format!("    {line}\n"));
+    let minus = theirs[same..]
+        .iter()
+        .take(4)
+        .map(|line| format!("  - {line}\n"));
+    let plus = ours[same..]
+        .iter()
+        .take(4)
+        .map(|line| format!("  + {line}\n"));
     before.chain(minus).chain(plus).collect()
 }
 
@@ -179,6 +227,12 @@ mod tests {
     #[test]
     fn events_are_taken_out_of_the_text() {
         let (lines, events) = split("a\n\nWATCHER::\n\nWatchedEvent x\nb\n");
-        assert_eq!((lines, events), (vec!["a".to_owned(), "b".to_owned()], vec!["WatchedEvent x".to_owned()]));
+        assert_eq!(
+            (lines, events),
+            (
+                vec!["a".to_owned(), "b".to_owned()],
+                vec!["WatchedEvent x".to_owned()]
+            )
+        );
     }
 }

@@ -47,8 +47,14 @@ pub fn of_grant(grant: &Grant) -> Vec<Field> {
         field("version", Value::Int(grant.version.into())),
         field("timeout", Value::Int(grant.timeout.into())),
         field("session", Value::Session(grant.session)),
-        field("password length", Value::Int(i64::try_from(grant.password.len()).unwrap_or(-1))),
-        field("password is that of the id", Value::Int(i64::from(grant.password == password(grant.session)))),
+        field(
+            "password length",
+            Value::Int(i64::try_from(grant.password.len()).unwrap_or(-1)),
+        ),
+        field(
+            "password is that of the id",
+            Value::Int(i64::from(grant.password == password(grant.session))),
+        ),
     ];
     if let Some(byte) = grant.read_only {
         fields.push(field("read-only", Value::Int(byte.into())));
@@ -81,7 +87,10 @@ pub fn of_frame(op: i32, frame: &Frame) -> Vec<Field> {
         field("zxid", Value::Zxid(frame.zxid)),
         field("err", Value::Int(frame.err.into())),
     ];
-    let mut take = Take { r: Reader::new(&frame.body), fields: Vec::new() };
+    let mut take = Take {
+        r: Reader::new(&frame.body),
+        fields: Vec::new(),
+    };
     let taken = if frame.xid == XID_NOTIFICATION {
         take.event()
     } else if frame.err == 0 {
@@ -100,7 +109,10 @@ pub fn of_frame(op: i32, frame: &Frame) -> Vec<Field> {
 }
 
 fn field(name: impl Into<Cow<'static, str>>, value: Value) -> Field {
-    Field { name: name.into(), value }
+    Field {
+        name: name.into(),
+        value,
+    }
 }
 
 struct Take<'a> {
@@ -168,12 +180,16 @@ impl Take<'_> {
     }
 
     fn stat(&mut self) -> Result<(), JuteError> {
-        let (czxid, mzxid, ctime, mtime) = (self.r.i64()?, self.r.i64()?, self.r.i64()?, self.r.i64()?);
+        let (czxid, mzxid, ctime, mtime) =
+            (self.r.i64()?, self.r.i64()?, self.r.i64()?, self.r.i64()?);
         self.put("stat.czxid", Value::Zxid(czxid));
         self.put("stat.mzxid", Value::Zxid(mzxid));
         self.put("stat.ctime", Value::Time(ctime));
         self.put("stat.mtime", Value::Time(mtime));
-        self.put("stat.mtime = ctime", Value::Int(i64::from(mtime == ctime && czxid == mzxid)));
+        self.put(
+            "stat.mtime = ctime",
+            Value::Int(i64::from(mtime == ctime && czxid == mzxid)),
+        );
         self.int("stat.version")?;
         self.int("stat.cversion")?;
         self.int("stat.aversion")?;
@@ -210,7 +226,11 @@ impl Take<'_> {
     fn identities(&mut self) -> Result<(), JuteError> {
         let mut names = Vec::new();
         for _ in 0..self.r.count()?.unwrap_or(0) {
-            let scheme = self.r.string()?.unwrap_or(Cow::Borrowed("<null>")).into_owned();
+            let scheme = self
+                .r
+                .string()?
+                .unwrap_or(Cow::Borrowed("<null>"))
+                .into_owned();
             let user = self.r.string()?.unwrap_or(Cow::Borrowed("<null>"));
             names.push(Some(format!("{scheme}:{user}")));
         }
@@ -250,15 +270,29 @@ impl Mapping {
     pub fn difference(&mut self, theirs: &[Field], ours: &[Field]) -> Option<String> {
         for (a, b) in theirs.iter().zip(ours) {
             if a.name != b.name || !self.agree(&a.value, &b.value) {
-                return Some(format!("{}: {:?}, ours {}: {:?}", a.name, a.value, b.name, b.value));
+                return Some(format!(
+                    "{}: {:?}, ours {}: {:?}",
+                    a.name, a.value, b.name, b.value
+                ));
             }
         }
         if theirs.len() == ours.len() {
             return None;
         }
-        let longer = if theirs.len() > ours.len() { theirs } else { ours };
-        let whose = if theirs.len() > ours.len() { "theirs" } else { "ours" };
-        Some(format!("only in {whose}: {:?}", &longer[theirs.len().min(ours.len())..]))
+        let longer = if theirs.len() > ours.len() {
+            theirs
+        } else {
+            ours
+        };
+        let whose = if theirs.len() > ours.len() {
+            "theirs"
+        } else {
+            "ours"
+        };
+        Some(format!(
+            "only in {whose}: {:?}",
+            &longer[theirs.len().min(ours.len())..]
+        ))
     }
 
     fn agree(&mut self, theirs: &Value, ours: &Value) -> bool {
@@ -267,7 +301,9 @@ impl Mapping {
                 if *a <= 0 || *b <= 0 {
                     return a == b;
                 }
-                learn(&mut self.zxids, *a, *b) && learn(&mut self.zxids_back, *b, *a) && self.ordered(*a, *b)
+                learn(&mut self.zxids, *a, *b)
+                    && learn(&mut self.zxids_back, *b, *a)
+                    && self.ordered(*a, *b)
             }
             (Value::Session(a), Value::Session(b)) => {
                 if *a == 0 || *b == 0 {
@@ -276,15 +312,25 @@ impl Mapping {
                 learn(&mut self.sessions, *a, *b) && learn(&mut self.sessions_back, *b, *a)
             }
             (Value::Time(a), Value::Time(b)) => (*a == 0) == (*b == 0),
-            (Value::Acl(a), Value::Acl(b)) => a == b || (identities(a) > 1 && sorted(a) == sorted(b)),
+            (Value::Acl(a), Value::Acl(b)) => {
+                a == b || (identities(a) > 1 && sorted(a) == sorted(b))
+            }
             _ => theirs == ours,
         }
     }
 
     /// Whether the order of zxids is the same on both servers.
     fn ordered(&self, theirs: i64, ours: i64) -> bool {
-        let before = self.zxids.range(..theirs).next_back().is_none_or(|(_, b)| *b < ours);
-        let after = self.zxids.range(theirs + 1..).next().is_none_or(|(_, b)| *b > ours);
+        let before = self
+            .zxids
+            .range(..theirs)
+            .next_back()
+            .is_none_or(|(_, b)| *b < ours);
+        let after = self
+            .zxids
+            .range(theirs + 1..)
+            .next()
+            .is_none_or(|(_, b)| *b > ours);
         before && after
     }
 }
@@ -295,7 +341,9 @@ fn learn(map: &mut BTreeMap<i64, i64>, from: i64, to: i64) -> bool {
 
 /// How many entries can come from expanding scheme `auth`.
 fn identities(acl: &[(i64, Option<String>, Option<String>)]) -> usize {
-    acl.iter().filter(|(_, scheme, _)| scheme.as_deref() == Some("digest")).count()
+    acl.iter()
+        .filter(|(_, scheme, _)| scheme.as_deref() == Some("digest"))
+        .count()
 }
 
 fn sorted<T: Ord + Clone>(list: &[T]) -> Vec<T> {
@@ -321,7 +369,10 @@ mod tests {
     #[test]
     fn a_password_belongs_to_its_id() {
         // A captured handshake of Apache ZooKeeper (protocol W01).
-        let captured = [0xcf, 0x21, 0x5a, 0x25, 0xb0, 0x90, 0x29, 0x5b, 0xc5, 0x86, 0xf1, 0xd2, 0x79, 0xa8, 0x29, 0x79];
+        let captured = [
+            0xcf, 0x21, 0x5a, 0x25, 0xb0, 0x90, 0x29, 0x5b, 0xc5, 0x86, 0xf1, 0xd2, 0x79, 0xa8,
+            0x29, 0x79,
+        ];
         assert_eq!(password(0x0100_0031_5473_0000), captured);
         assert_eq!(password(0), vec![0; 16]);
     }

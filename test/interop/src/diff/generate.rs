@@ -14,12 +14,24 @@ pub const SLOTS: usize = 4;
 /// The script of a seed: `count` steps behind a few that set the scene.
 #[must_use]
 pub fn script(seed: u64, count: usize) -> Vec<Step> {
-    let mut draw = Draw { rng: Rng::with_seed(seed) };
+    let mut draw = Draw {
+        rng: Rng::with_seed(seed),
+    };
     let mut steps = Vec::with_capacity(count + 2);
     let open = Some(vec![(31, "world".to_owned(), "anyone".to_owned())]);
     let root = Path::Under(String::new());
-    let request = Request::Create { op: op::CREATE, path: root, data: None, acl: open.clone(), flags: 0 };
-    steps.push(Step::Ask { slot: 0, request, damage: Damage::None });
+    let request = Request::Create {
+        op: op::CREATE,
+        path: root,
+        data: None,
+        acl: open,
+        flags: 0,
+    };
+    steps.push(Step::Ask {
+        slot: 0,
+        request,
+        damage: Damage::None,
+    });
     if draw.one_in(3) {
         steps.extend(draw.quota_nodes());
     }
@@ -46,10 +58,23 @@ impl Draw {
         let slot = self.rng.usize(0..SLOTS);
         match self.rng.u32(0..1000) {
             0..8 => Step::Drop { slot },
-            8..20 => Step::Resume { slot, greeting: self.greeting() },
-            20..23 => Step::Garbage { slot, bytes: self.garbage() },
-            23..26 => Step::Stranger { bytes: self.stranger() },
-            26..30 => self.ask(slot, Request::Bare { op: op::CLOSE_SESSION }),
+            8..20 => Step::Resume {
+                slot,
+                greeting: self.greeting(),
+            },
+            20..23 => Step::Garbage {
+                slot,
+                bytes: self.garbage(),
+            },
+            23..26 => Step::Stranger {
+                bytes: self.stranger(),
+            },
+            26..30 => self.ask(
+                slot,
+                Request::Bare {
+                    op: op::CLOSE_SESSION,
+                },
+            ),
             30..33 => {
                 let op = self.pick(&[0, -1, 10, 13, 23, 108, 999, i32::MIN]);
                 self.ask(slot, Request::Bare { op })
@@ -61,13 +86,21 @@ impl Draw {
                     4..6 => Damage::Trailing(self.rng.u8(..)),
                     _ => Damage::None,
                 };
-                Step::Ask { slot, request, damage }
+                Step::Ask {
+                    slot,
+                    request,
+                    damage,
+                }
             }
         }
     }
 
     fn ask(&self, slot: usize, request: Request) -> Step {
-        Step::Ask { slot, request, damage: Damage::None }
+        Step::Ask {
+            slot,
+            request,
+            damage: Damage::None,
+        }
     }
 
     fn greeting(&mut self) -> Greeting {
@@ -76,7 +109,16 @@ impl Draw {
             1 => Greeting::WrongPassword,
             2 => Greeting::UnknownSession,
             3 => Greeting::FromTheFuture,
-            4 => Greeting::OtherTimeout(self.pick(&[0, -1, 1, 5_000, 39_999, 1_000_000, i32::MAX, i32::MIN])),
+            4 => Greeting::OtherTimeout(self.pick(&[
+                0,
+                -1,
+                1,
+                5_000,
+                39_999,
+                1_000_000,
+                i32::MAX,
+                i32::MIN,
+            ])),
             _ => Greeting::Right,
         }
     }
@@ -105,62 +147,142 @@ impl Draw {
             0..22 => self.create(),
             22..30 => self.versioned(op::DELETE),
             30..38 => self.set_data(),
-            38..43 => Request::SetAcl { path: self.path(), acl: self.acl(), version: self.version() },
+            38..43 => Request::SetAcl {
+                path: self.path(),
+                acl: self.acl(),
+                version: self.version(),
+            },
             43..62 => {
-                let op = self.pick(&[op::EXISTS, op::GET_DATA, op::GET_CHILDREN, op::GET_CHILDREN2]);
-                let path = if self.one_in(20) { self.quota_path() } else { self.path() };
-                Request::Read { op, path, watch: self.rng.bool() }
+                let op = self.pick(&[
+                    op::EXISTS,
+                    op::GET_DATA,
+                    op::GET_CHILDREN,
+                    op::GET_CHILDREN2,
+                ]);
+                let path = if self.one_in(20) {
+                    self.quota_path()
+                } else {
+                    self.path()
+                };
+                Request::Read {
+                    op,
+                    path,
+                    watch: self.rng.bool(),
+                }
             }
             62..70 => {
-                let op = self.pick(&[op::GET_ACL, op::SYNC, op::GET_EPHEMERALS, op::GET_ALL_CHILDREN_NUMBER]);
-                Request::Of { op, path: self.path() }
+                let op = self.pick(&[
+                    op::GET_ACL,
+                    op::SYNC,
+                    op::GET_EPHEMERALS,
+                    op::GET_ALL_CHILDREN_NUMBER,
+                ]);
+                Request::Of {
+                    op,
+                    path: self.path(),
+                }
             }
             70..80 => self.watch(),
             80..87 => self.multi(),
             87..90 => self.multi_read(),
             90..93 => self.set_watches(),
             93..96 => self.auth(),
-            96..98 => Request::Bare { op: self.pick(&[op::PING, op::WHO_AM_I, op::WHO_AM_I]) },
-            98 => Request::Sasl { token: vec![1, 2, 3] },
-            _ => Request::Reconfig { joining: "server.2=127.0.0.1:1:2;3".to_owned() },
+            96..98 => Request::Bare {
+                op: self.pick(&[op::PING, op::WHO_AM_I, op::WHO_AM_I]),
+            },
+            98 => Request::Sasl {
+                token: vec![1, 2, 3],
+            },
+            _ => Request::Reconfig {
+                joining: "server.2=127.0.0.1:1:2;3".to_owned(),
+            },
         }
     }
 
     fn create(&mut self) -> Request {
         let (path, data, acl) = (self.path(), self.data(), self.acl());
         match self.rng.u32(0..20) {
-            0..2 => Request::Create { op: op::CREATE_CONTAINER, path, data, acl, flags: 4 },
+            0..2 => Request::Create {
+                op: op::CREATE_CONTAINER,
+                path,
+                data,
+                acl,
+                flags: 4,
+            },
             2..4 => {
                 let flags = self.pick(&[5, 6]);
-                let ttl = self.pick(&[600_000, 600_000, 600_000, 1 << 39, 0, -1, 1 << 40, i64::MAX]);
-                Request::CreateTtl { path, data, acl, flags, ttl }
+                let ttl =
+                    self.pick(&[600_000, 600_000, 600_000, 1 << 39, 0, -1, 1 << 40, i64::MAX]);
+                Request::CreateTtl {
+                    path,
+                    data,
+                    acl,
+                    flags,
+                    ttl,
+                }
             }
             4 => {
                 let op = self.pick(&[op::CREATE, op::CREATE2]);
-                Request::Create { op, path, data, acl, flags: self.pick(&[5, 6, 7, -1, 100]) }
+                Request::Create {
+                    op,
+                    path,
+                    data,
+                    acl,
+                    flags: self.pick(&[5, 6, 7, -1, 100]),
+                }
             }
             _ => {
                 let op = self.pick(&[op::CREATE, op::CREATE2]);
-                Request::Create { op, path, data, acl, flags: self.pick(&[0, 0, 0, 1, 2, 3]) }
+                Request::Create {
+                    op,
+                    path,
+                    data,
+                    acl,
+                    flags: self.pick(&[0, 0, 0, 1, 2, 3]),
+                }
             }
         }
     }
 
     fn versioned(&mut self, op: i32) -> Request {
-        let path = if self.one_in(60) { self.quota_path() } else { self.path() };
-        Request::Versioned { op, path, version: self.version() }
+        let path = if self.one_in(60) {
+            self.quota_path()
+        } else {
+            self.path()
+        };
+        Request::Versioned {
+            op,
+            path,
+            version: self.version(),
+        }
     }
 
     fn set_data(&mut self) -> Request {
-        Request::SetData { path: self.path(), data: self.data(), version: self.version() }
+        Request::SetData {
+            path: self.path(),
+            data: self.data(),
+            version: self.version(),
+        }
     }
 
     fn watch(&mut self) -> Request {
         let path = self.path();
         match self.rng.u32(0..10) {
-            0..5 => Request::Watch { op: op::ADD_WATCH, path, number: self.pick(&[0, 0, 0, 1, 1, 1, 2, -1]) },
-            5..8 => Request::Watch { op: op::CHECK_WATCHES, path, number: self.pick(&[1, 2, 3, 4, 5, 0, 6]) },
-            _ => Request::Watch { op: op::REMOVE_WATCHES, path, number: self.pick(&[1, 2, 3, 3, 4, 5, 0, 6]) },
+            0..5 => Request::Watch {
+                op: op::ADD_WATCH,
+                path,
+                number: self.pick(&[0, 0, 0, 1, 1, 1, 2, -1]),
+            },
+            5..8 => Request::Watch {
+                op: op::CHECK_WATCHES,
+                path,
+                number: self.pick(&[1, 2, 3, 4, 5, 0, 6]),
+            },
+            _ => Request::Watch {
+                op: op::REMOVE_WATCHES,
+                path,
+                number: self.pick(&[1, 2, 3, 3, 4, 5, 0, 6]),
+            },
         }
     }
 
@@ -173,10 +295,17 @@ impl Draw {
                 16..24 => self.versioned(op::DELETE),
                 24..32 => self.set_data(),
                 32..39 => self.versioned(op::CHECK),
-                _ => Request::Read { op: op::GET_DATA, path: self.path(), watch: false },
+                _ => Request::Read {
+                    op: op::GET_DATA,
+                    path: self.path(),
+                    watch: false,
+                },
             });
         }
-        Request::Multi { op: op::MULTI, elements }
+        Request::Multi {
+            op: op::MULTI,
+            elements,
+        }
     }
 
     fn multi_read(&mut self) -> Request {
@@ -186,14 +315,25 @@ impl Draw {
                 self.versioned(op::DELETE)
             } else {
                 let op = self.pick(&[op::GET_DATA, op::GET_CHILDREN]);
-                Request::Read { op, path: self.path(), watch: self.rng.bool() }
+                Request::Read {
+                    op,
+                    path: self.path(),
+                    watch: self.rng.bool(),
+                }
             });
         }
-        Request::Multi { op: op::MULTI_READ, elements }
+        Request::Multi {
+            op: op::MULTI_READ,
+            elements,
+        }
     }
 
     fn set_watches(&mut self) -> Request {
-        let since = if self.one_in(4) { Since::Ever } else { Since::Back(self.rng.usize(0..40)) };
+        let since = if self.one_in(4) {
+            Since::Ever
+        } else {
+            Since::Back(self.rng.usize(0..40))
+        };
         let count = self.pick(&[3, 5]);
         let mut lists = Vec::new();
         for _ in 0..count {
@@ -204,14 +344,27 @@ impl Draw {
     }
 
     fn auth(&mut self) -> Request {
-        let good = ["bob:bobspw", "alice:alicepw", "super:superpw", "nocolon", "a:b:c", ""];
+        let good = [
+            "bob:bobspw",
+            "alice:alicepw",
+            "super:superpw",
+            "nocolon",
+            "a:b:c",
+            "",
+        ];
         let (scheme, auth) = match self.rng.u32(0..12) {
             0 => ("ip", Some(Vec::new())),
-            1 => (self.pick(&["world", "auth", "nosuch", "super", ""]), Some(b"x".to_vec())),
+            1 => (
+                self.pick(&["world", "auth", "nosuch", "super", ""]),
+                Some(b"x".to_vec()),
+            ),
             2 => ("digest", None),
             _ => ("digest", Some(self.pick(&good).as_bytes().to_vec())),
         };
-        Request::Auth { scheme: scheme.to_owned(), auth }
+        Request::Auth {
+            scheme: scheme.to_owned(),
+            auth,
+        }
     }
 
     fn version(&mut self) -> i32 {
@@ -227,15 +380,40 @@ impl Draw {
             0 => None,
             1 => Some(Vec::new()),
             2 => Some(vec![b'x'; self.rng.usize(100..5000)]),
-            _ => Some(self.pick(&["one", "two", "three", "\u{e9}\u{4e00}"]).as_bytes().to_vec()),
+            _ => Some(
+                self.pick(&["one", "two", "three", "\u{e9}\u{4e00}"])
+                    .as_bytes()
+                    .to_vec(),
+            ),
         }
     }
 
     fn path(&mut self) -> Path {
         const ODD: [&str; 24] = [
-            "/", "", "a", "//", "/.", "/..", "/a/", "/a//b", "/a/.", "/a/../b", "/...", "/zookeeper",
-            "/zookeeper/quota", "/zookeeper/config", "/zookeeper/none", "/a\u{1}b", "/a\u{7f}", "/a\u{f8ff}",
-            "/a\u{fff0}", "/\u{f900}", "/a\u{0}", " ", "/\u{1f600}", "/z\u{e9}",
+            "/",
+            "",
+            "a",
+            "//",
+            "/.",
+            "/..",
+            "/a/",
+            "/a//b",
+            "/a/.",
+            "/a/../b",
+            "/...",
+            "/zookeeper",
+            "/zookeeper/quota",
+            "/zookeeper/config",
+            "/zookeeper/none",
+            "/a\u{1}b",
+            "/a\u{7f}",
+            "/a\u{f8ff}",
+            "/a\u{fff0}",
+            "/\u{f900}",
+            "/a\u{0}",
+            " ",
+            "/\u{1f600}",
+            "/z\u{e9}",
         ];
         match self.rng.u32(0..100) {
             0..4 => Path::Literal(self.pick(&ODD).to_owned()),
@@ -258,7 +436,10 @@ impl Draw {
 
     /// Nodes that mean something: read, checked and deleted, but written only by [`Self::quota_nodes`].
     fn quota_path(&mut self) -> Path {
-        Path::Quota(self.pick(&["/a/zookeeper_limits", "/a/zookeeper_stats", "/a"]).to_owned())
+        Path::Quota(
+            self.pick(&["/a/zookeeper_limits", "/a/zookeeper_stats", "/a"])
+                .to_owned(),
+        )
     }
 
     fn acl(&mut self) -> Option<Vec<AclEntry>> {
@@ -300,7 +481,11 @@ impl Draw {
         ];
         let mut acl = Vec::new();
         for _ in 0..self.pick(&[1, 1, 2, 3]) {
-            let (scheme, id) = if self.one_in(8) { self.pick(&bad) } else { self.pick(&ids) };
+            let (scheme, id) = if self.one_in(8) {
+                self.pick(&bad)
+            } else {
+                self.pick(&ids)
+            };
             let perms = self.pick(&[31, 31, 1, 2, 4, 8, 16, 15, 30, 0, 32, -1]);
             acl.push(entry(perms, scheme, id));
         }

@@ -97,18 +97,41 @@ pub type AclEntry = (i32, String, String);
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are those of the protocol's records")]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of the protocol's records"
+)]
 pub enum Request {
     /// create, create2, createContainer by `op`.
-    Create { op: i32, path: Path, data: Option<Vec<u8>>, acl: Option<Vec<AclEntry>>, flags: i32 },
+    Create {
+        op: i32,
+        path: Path,
+        data: Option<Vec<u8>>,
+        acl: Option<Vec<AclEntry>>,
+        flags: i32,
+    },
     /// createTTL.
-    CreateTtl { path: Path, data: Option<Vec<u8>>, acl: Option<Vec<AclEntry>>, flags: i32, ttl: i64 },
+    CreateTtl {
+        path: Path,
+        data: Option<Vec<u8>>,
+        acl: Option<Vec<AclEntry>>,
+        flags: i32,
+        ttl: i64,
+    },
     /// delete, and check where it is an element of a multi, by `op`.
     Versioned { op: i32, path: Path, version: i32 },
     /// setData.
-    SetData { path: Path, data: Option<Vec<u8>>, version: i32 },
+    SetData {
+        path: Path,
+        data: Option<Vec<u8>>,
+        version: i32,
+    },
     /// setACL.
-    SetAcl { path: Path, acl: Option<Vec<AclEntry>>, version: i32 },
+    SetAcl {
+        path: Path,
+        acl: Option<Vec<AclEntry>>,
+        version: i32,
+    },
     /// exists, getData, getChildren, getChildren2 by `op`.
     Read { op: i32, path: Path, watch: bool },
     /// getACL, sync, getEphemerals, getAllChildrenNumber by `op`.
@@ -120,7 +143,10 @@ pub enum Request {
     /// setWatches with three lists, setWatches2 with five.
     SetWatches { since: Since, lists: Vec<Vec<Path>> },
     /// auth.
-    Auth { scheme: String, auth: Option<Vec<u8>> },
+    Auth {
+        scheme: String,
+        auth: Option<Vec<u8>>,
+    },
     /// sasl.
     Sasl { token: Vec<u8> },
     /// reconfig.
@@ -177,17 +203,36 @@ impl Request {
     #[must_use]
     pub fn body(&self, place: &Place<'_>) -> Body {
         match self {
-            Self::Create { path, data, acl, flags, .. } => {
-                write_acl(place.path(Body::new(), path).buffer(data.as_deref()), acl.as_deref()).i32(*flags)
-            }
-            Self::CreateTtl { path, data, acl, flags, ttl } => {
+            Self::Create {
+                path,
+                data,
+                acl,
+                flags,
+                ..
+            } => write_acl(
+                place.path(Body::new(), path).buffer(data.as_deref()),
+                acl.as_deref(),
+            )
+            .i32(*flags),
+            Self::CreateTtl {
+                path,
+                data,
+                acl,
+                flags,
+                ttl,
+            } => {
                 let body = place.path(Body::new(), path).buffer(data.as_deref());
                 write_acl(body, acl.as_deref()).i32(*flags).i64(*ttl)
             }
             Self::Versioned { path, version, .. } => place.path(Body::new(), path).i32(*version),
-            Self::SetData { path, data, version } => {
-                place.path(Body::new(), path).buffer(data.as_deref()).i32(*version)
-            }
+            Self::SetData {
+                path,
+                data,
+                version,
+            } => place
+                .path(Body::new(), path)
+                .buffer(data.as_deref())
+                .i32(*version),
             Self::SetAcl { path, acl, version } => {
                 write_acl(place.path(Body::new(), path), acl.as_deref()).i32(*version)
             }
@@ -196,22 +241,36 @@ impl Request {
             Self::Watch { path, number, .. } => place.path(Body::new(), path).i32(*number),
             Self::Multi { elements, .. } => {
                 let element = |body: Body, request: &Self| {
-                    body.i32(request.op()).bool(false).i32(-1).raw(&request.body(place).0)
+                    body.i32(request.op())
+                        .bool(false)
+                        .i32(-1)
+                        .raw(&request.body(place).0)
                 };
-                elements.iter().fold(Body::new(), element).i32(-1).bool(true).i32(-1)
+                elements
+                    .iter()
+                    .fold(Body::new(), element)
+                    .i32(-1)
+                    .bool(true)
+                    .i32(-1)
             }
             Self::SetWatches { since, lists } => {
                 let list = |body: Body, paths: &Vec<Path>| {
                     let count = i32::try_from(paths.len()).unwrap_or(0);
-                    paths.iter().fold(body.i32(count), |body, path| place.path(body, path))
+                    paths
+                        .iter()
+                        .fold(body.i32(count), |body, path| place.path(body, path))
                 };
                 lists.iter().fold(Body::new().i64(place.zxid(*since)), list)
             }
-            Self::Auth { scheme, auth } => Body::new().i32(0).string(scheme).buffer(auth.as_deref()),
-            Self::Sasl { token } => Body::new().buffer(Some(token)),
-            Self::Reconfig { joining } => {
-                Body::new().string(joining).buffer(None).buffer(None).i64(-1)
+            Self::Auth { scheme, auth } => {
+                Body::new().i32(0).string(scheme).buffer(auth.as_deref())
             }
+            Self::Sasl { token } => Body::new().buffer(Some(token)),
+            Self::Reconfig { joining } => Body::new()
+                .string(joining)
+                .buffer(None)
+                .buffer(None)
+                .i64(-1),
             Self::Bare { .. } => Body::new(),
         }
     }
@@ -220,7 +279,10 @@ impl Request {
 fn write_acl(body: Body, acl: Option<&[AclEntry]>) -> Body {
     let Some(acl) = acl else { return body.i32(-1) };
     let count = i32::try_from(acl.len()).unwrap_or(0);
-    acl.iter().fold(body.i32(count), |body, (perms, scheme, id)| body.i32(*perms).string(scheme).string(id))
+    acl.iter()
+        .fold(body.i32(count), |body, (perms, scheme, id)| {
+            body.i32(*perms).string(scheme).string(id)
+        })
 }
 
 /// What paths and zxids of a script mean on one server.
@@ -251,7 +313,10 @@ impl Place<'_> {
             Path::Literal(path) => Some(path.clone()),
             Path::Created(back) => {
                 let at = self.created.len().checked_sub(1 + back);
-                Some(at.map_or_else(|| format!("{}/none", self.root), |at| self.created[at].clone()))
+                Some(at.map_or_else(
+                    || format!("{}/none", self.root),
+                    |at| self.created[at].clone(),
+                ))
             }
             Path::Null => None,
         }
@@ -260,7 +325,11 @@ impl Place<'_> {
     fn zxid(&self, since: Since) -> i64 {
         match since {
             Since::Ever => 0,
-            Since::Back(n) => self.zxids.len().checked_sub(1 + n).map_or(0, |at| self.zxids[at]),
+            Since::Back(n) => self
+                .zxids
+                .len()
+                .checked_sub(1 + n)
+                .map_or(0, |at| self.zxids[at]),
         }
     }
 }

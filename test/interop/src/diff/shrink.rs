@@ -50,15 +50,25 @@ mod tests {
     fn only_the_steps_that_matter_are_left() {
         let script: Vec<Step> = (0..100).map(|slot| Step::Drop { slot }).collect();
         let fails = |script: &[Step]| {
-            let at = |n| script.iter().position(|step| *step == Step::Drop { slot: n });
+            let at = |n| {
+                script
+                    .iter()
+                    .position(|step| *step == Step::Drop { slot: n })
+            };
             Ok(match (at(17), at(71)) {
-                (Some(a), Some(b)) if a < b => Some(Difference { step: b, text: String::new() }),
+                (Some(a), Some(b)) if a < b => Some(Difference {
+                    step: b,
+                    text: String::new(),
+                }),
                 _ => None,
             })
         };
         let first = fails(&script).unwrap().unwrap();
         let (least, difference) = shrink(&script, first, fails).unwrap();
-        assert_eq!(least, vec![Step::Drop { slot: 17 }, Step::Drop { slot: 71 }]);
+        assert_eq!(
+            least,
+            vec![Step::Drop { slot: 17 }, Step::Drop { slot: 71 }]
+        );
         assert_eq!(difference.step, 1);
     }
 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result, bail};
 
 use super::allow;
-use super::field::{Field, Mapping, of_frame, of_grant};
+use super::field::{Field, Mapping, Value, of_frame, of_grant};
 use super::generate::SLOTS;
 use super::script::{Damage, Greeting, Place, Request, Step};
 use crate::wire::{Body, Came, Frame, Grant, Hello, Wire, XID_AUTH, XID_PING, XID_SET_WATCHES, op};
@@ -62,7 +62,10 @@ pub fn run(
         }
     }
     let text = twins.finish()?;
-    Ok(text.map(|text| Difference { step: script.len(), text }))
+    Ok(text.map(|text| Difference {
+        step: script.len(),
+        text,
+    }))
 }
 
 /// What one server knows of the script.
@@ -79,13 +82,20 @@ type Shown = Vec<Vec<Field>>;
 impl Side {
     fn new(addr: SocketAddr) -> Self {
         let slots = AUDITOR + 1;
-        Self { addr, conns: (0..slots).map(|_| None).collect(), grants: vec![None; slots], zxids: Vec::new() }
+        Self {
+            addr,
+            conns: (0..slots).map(|_| None).collect(),
+            grants: vec![None; slots],
+            zxids: Vec::new(),
+        }
     }
 
     /// Connects with `hello`; what came back.
     fn greet(&mut self, slot: usize, hello: &Hello) -> Result<Shown> {
         self.conns[slot] = None;
-        let Some((wire, grant)) = Wire::connect(self.addr, hello)? else { return Ok(vec![closed()]) };
+        let Some((wire, grant)) = Wire::connect(self.addr, hello)? else {
+            return Ok(vec![closed()]);
+        };
         let shown = vec![of_grant(&grant)];
         if grant.session == 0 {
             self.grants[slot] = None;
@@ -110,9 +120,11 @@ impl Side {
     /// Reads until the reply with `xid`, or until the end. `op` says how to take the reply apart.
     fn read_until(&mut self, slot: usize, xid: i32, op: i32) -> Result<(Shown, Option<Frame>)> {
         let mut shown = Shown::new();
-        let Some(wire) = &mut self.conns[slot] else { return Ok((vec![closed()], None)) };
+        let Some(wire) = &mut self.conns[slot] else {
+            return Ok((vec![closed()], None));
+        };
         loop {
-            match wire.next() {
+            match wire.receive() {
                 Ok(Came::Frame(frame)) => {
                     shown.push(of_frame(op, &frame));
                     if frame.xid == xid {
@@ -144,12 +156,29 @@ impl Side {
     }
 }
 
+/// Type and path, if the fields are those of an event.
+fn event(fields: &[Field]) -> Option<(i64, String)> {
+    let value = |name: &str| {
+        fields
+            .iter()
+            .find(|field| field.name == name)
+            .map(|field| &field.value)
+    };
+    match (value("event type"), value("event path")) {
+        (Some(Value::Int(kind)), Some(Value::Text(Some(path)))) => Some((*kind, path.clone())),
+        _ => None,
+    }
+}
+
 fn closed() -> Vec<Field> {
     vec![remark("closed")]
 }
 
 fn remark(text: &str) -> Field {
-    Field { name: text.to_owned().into(), value: super::field::Value::Int(0) }
+    Field {
+        name: text.to_owned().into(),
+        value: Value::Int(0),
+    }
 }
 
 struct Twins<'a> {
@@ -165,7 +194,11 @@ struct Twins<'a> {
 impl Twins<'_> {
     fn step(&mut self, step: &Step) -> Result<Option<String>> {
         match step {
-            Step::Ask { slot, request, damage } => self.ask(*slot, request, *damage),
+            Step::Ask {
+                slot,
+                request,
+                damage,
+            } => self.ask(*slot, request, *damage),
             Step::Drop { slot } => {
                 self.each(|side| side.conns[*slot] = None);
                 Ok(None)
@@ -181,13 +214,19 @@ impl Twins<'_> {
     }
 
     fn compare(&mut self, theirs: &Shown, ours: &Shown) -> Option<String> {
-        let events = theirs.iter().filter(|fields| fields.iter().any(|field| field.name == "event type"));
+        let events = theirs
+            .iter()
+            .filter(|fields| fields.iter().any(|field| field.name == "event type"));
         self.met.events += events.count() as u64;
         for at in 0..theirs.len().max(ours.len()) {
             match (theirs.get(at), ours.get(at)) {
                 (Some(a), Some(b)) => {
                     if let Some(text) = self.mapping.difference(a, b) {
-                        return Some(format!("{text}\n  theirs: {}\n  ours:   {}", line(a), line(b)));
+                        return Some(format!(
+                            "{text}\n  theirs: {}\n  ours:   {}",
+                            line(a),
+                            line(b)
+                        ));
                     }
                 }
                 (Some(a), None) => return Some(format!("only theirs: {}", line(a))),
@@ -240,7 +279,11 @@ impl Twins<'_> {
             }
         };
         for side in &mut self.sides {
-            let place = Place { root: self.root, created: &self.created, zxids: &side.zxids };
+            let place = Place {
+                root: self.root,
+                created: &self.created,
+                zxids: &side.zxids,
+            };
             let mut body = request.body(&place);
             match damage {
                 Damage::None => {}
@@ -262,6 +305,9 @@ impl Twins<'_> {
             shown.push(seen);
             replies.push(reply);
         }
+        if matches!(request, Request::SetWatches { .. }) {
+            self.drop_filtered(slot, &mut shown)?;
+        }
         if let Some(text) = self.compare(&shown[0], &shown[1]) {
             return Ok(Some(text));
         }
@@ -269,11 +315,53 @@ impl Twins<'_> {
             *self.met.answers.entry((op, reply.err)).or_default() += 1;
             self.remember_created(op, reply);
         }
-        if request.may_change() { self.settle(slot, op == op::CLOSE_SESSION) } else { Ok(None) }
+        if request.may_change() {
+            self.settle(slot, op == op::CLOSE_SESSION)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Takes out catch-up events that only theirs has, of znodes that the session may not read ([`allow::CATCH_UP`]).
+    fn drop_filtered(&mut self, slot: usize, shown: &mut [Shown]) -> Result<()> {
+        let ours: Vec<_> = shown[1].iter().filter_map(|fields| event(fields)).collect();
+        let mut unread = Vec::new();
+        for (at, fields) in shown[0].iter().enumerate() {
+            let Some((kind, path)) = event(fields) else {
+                continue;
+            };
+            if !ours.contains(&(kind, path.clone())) && self.may_not_read(slot, &path)? {
+                unread.push(at);
+            }
+        }
+        for at in unread.into_iter().rev() {
+            shown[0].remove(at);
+        }
+        Ok(())
+    }
+
+    /// Whether both servers refuse the session to look at a znode.
+    fn may_not_read(&mut self, slot: usize, path: &str) -> Result<bool> {
+        self.xid += 1;
+        let mut refused = true;
+        for side in &mut self.sides {
+            side.send(
+                slot,
+                self.xid,
+                op::EXISTS,
+                &Body::new().string(path).bool(false),
+            )?;
+            let (_, reply) = side.read_until(slot, self.xid, op::EXISTS)?;
+            refused &= reply.is_some_and(|reply| reply.err == -102);
+        }
+        Ok(refused)
     }
 
     fn remember_created(&mut self, op: i32, reply: &Frame) {
-        let creates = matches!(op, op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL);
+        let creates = matches!(
+            op,
+            op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL
+        );
         if !creates || reply.err != 0 {
             return;
         }
@@ -319,7 +407,9 @@ impl Twins<'_> {
         }
         let mut shown = Vec::new();
         for side in &mut self.sides {
-            let Some(grant) = side.grants[slot].clone() else { return Ok(None) };
+            let Some(grant) = side.grants[slot].clone() else {
+                return Ok(None);
+            };
             let mut hello = Hello {
                 last_zxid: side.last_zxid(),
                 session: grant.session,
@@ -372,7 +462,7 @@ impl Twins<'_> {
         for side in &mut self.sides {
             let mut wire = Wire::open(side.addr)?;
             wire.send_raw(bytes)?;
-            shown.push(match wire.next() {
+            shown.push(match wire.receive() {
                 Ok(Came::Closed) => vec![closed()],
                 Ok(Came::Frame(frame)) => vec![of_frame(0, &frame)],
                 Err(error) => vec![vec![remark(&format!("{error:#}"))]],
@@ -385,13 +475,18 @@ impl Twins<'_> {
     fn finish(&mut self) -> Result<Option<String>> {
         for slot in 0..SLOTS {
             if self.sides.iter().all(|side| side.grants[slot].is_some()) {
-                let end = Request::Bare { op: op::CLOSE_SESSION };
+                let end = Request::Bare {
+                    op: op::CLOSE_SESSION,
+                };
                 if let Some(text) = self.ask(slot, &end, Damage::None)? {
                     return Ok(Some(format!("closing session {slot}: {text}")));
                 }
             }
         }
-        let auth = Request::Auth { scheme: "digest".to_owned(), auth: Some(b"super:superpw".to_vec()) };
+        let auth = Request::Auth {
+            scheme: "digest".to_owned(),
+            auth: Some(b"super:superpw".to_vec()),
+        };
         if let Some(text) = self.ask(AUDITOR, &auth, Damage::None)? {
             return Ok(Some(text));
         }
@@ -400,10 +495,18 @@ impl Twins<'_> {
         while let Some(path) = paths.pop() {
             match self.audit(&path)? {
                 (Some(text), _) => return Ok(Some(format!("{path}: {text}"))),
-                (None, children) => paths.extend(children.into_iter().map(|name| format!("{path}/{name}"))),
+                (None, children) => {
+                    paths.extend(children.into_iter().map(|name| format!("{path}/{name}")))
+                }
             }
         }
-        self.ask(AUDITOR, &Request::Bare { op: op::CLOSE_SESSION }, Damage::None)
+        self.ask(
+            AUDITOR,
+            &Request::Bare {
+                op: op::CLOSE_SESSION,
+            },
+            Damage::None,
+        )
     }
 
     /// Compares one znode; its children (none of `/`, which belongs to no script).
@@ -414,7 +517,11 @@ impl Twins<'_> {
             let mut shown = Vec::new();
             for side in &mut self.sides {
                 let body = Body::new().string(path);
-                let body = if op == op::GET_ACL { body } else { body.bool(false) };
+                let body = if op == op::GET_ACL {
+                    body
+                } else {
+                    body.bool(false)
+                };
                 side.send(AUDITOR, self.xid, op, &body)?;
                 let (seen, reply) = side.read_until(AUDITOR, self.xid, op)?;
                 if op == op::GET_CHILDREN2 && path != "/" {
@@ -437,7 +544,9 @@ fn names(reply: Frame) -> Result<Vec<String>> {
     }
     let mut r = zabra_jute::Reader::new(&reply.body);
     for _ in 0..r.count()?.unwrap_or(0) {
-        let Some(name) = r.string()? else { bail!("a child without a name") };
+        let Some(name) = r.string()? else {
+            bail!("a child without a name")
+        };
         names.push(name.into_owned());
     }
     Ok(names)
@@ -445,10 +554,15 @@ fn names(reply: Frame) -> Result<Vec<String>> {
 
 /// Whether the server closes the connection after such a reply.
 fn closes(op: i32, reply: &Frame) -> bool {
-    let unknown = reply.err == -6 && !matches!(op, op::CREATE_TTL | op::RECONFIG | op::CREATE | op::CREATE2);
+    let unknown =
+        reply.err == -6 && !matches!(op, op::CREATE_TTL | op::RECONFIG | op::CREATE | op::CREATE2);
     unknown || reply.err == -115 || op == op::CLOSE_SESSION
 }
 
 fn line(fields: &[Field]) -> String {
-    fields.iter().map(|field| format!("{}={:?}", field.name, field.value)).collect::<Vec<_>>().join(" ")
+    fields
+        .iter()
+        .map(|field| format!("{}={:?}", field.name, field.value))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
