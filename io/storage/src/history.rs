@@ -1,10 +1,11 @@
 //! The txns behind a zxid, over all segments, with every rule about ends, holes and damage.
 //!
-//! | At the end of | a mark names the segment | no mark names it: Apache wrote it |
+//! | The mark says of a segment | Its good records | What may follow them |
 //! |---|---|---|
-//! | any segment | good records must reach the mark, else damage | |
-//! | one that is not the last | zeros or nothing may follow | a torn record may follow: Apache leaves it there |
-//! | the last one | what follows the mark and fits one unsynced batch is torn | a torn record that nothing good follows |
+//! | finished | must reach the mark | anything: the mark tells that it is not part of the history |
+//! | being written, and it is the last | must reach the mark | what fits one unsynced batch: a torn write |
+//! | being written, and it is not the last | must reach the mark | a torn record that nothing good follows |
+//! | nothing: Apache wrote it | | a torn record that nothing good follows; Apache never cuts one |
 //!
 //! Whatever is left out must not show: the next record must continue the history (R2), or it is a gap. Damage and gaps
 //! are errors; a torn end of the last segment is reported in [`HistoryEnd`] and cut by recovery.
@@ -289,15 +290,16 @@ impl LogReader {
 
     /// Decides whether bytes behind the good records are a torn write that nobody was told about (P32), or damage.
     fn settle(&self, end: &SegmentEnd, defect: &Defect, marked: Option<&Segment>) -> Result<()> {
-        let is_last = self.pending.is_empty();
-        let torn = match marked {
-            Some(_) if is_last => {
-                defect.data_end - end.offset
-                    <= UNSYNCED_MAX.max((self.payload_max + RECORD_OVERHEAD) as u64)
-            }
-            // This server cuts what is torn before it begins another segment.
-            Some(_) => false,
-            None => defect.looks_torn && !defect.good_record_follows,
+        let mark = self.trust.mark.as_ref();
+        let is_open = marked.is_some() && marked == mark.and_then(|m| m.open.as_ref());
+        let torn = if marked.is_some() && !is_open {
+            // The mark says where this segment ends, and its records reach there.
+            true
+        } else if is_open && self.pending.is_empty() {
+            let unsynced_max = UNSYNCED_MAX.max((self.payload_max + RECORD_OVERHEAD) as u64);
+            defect.data_end - end.offset <= unsynced_max
+        } else {
+            defect.looks_torn && !defect.good_record_follows
         };
         if torn {
             Ok(())

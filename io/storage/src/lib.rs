@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod dirs;
+mod epochs;
 mod error;
 mod history;
 mod log;
@@ -32,6 +33,7 @@ mod vfs;
 mod window;
 
 pub use dirs::{DataDirs, DirsLock};
+pub use epochs::Epochs;
 pub use error::{Result, StorageError};
 pub use history::{FinishedSegment, HistoryEnd, LogReader, PAYLOAD_MAX_DEFAULT, Trust};
 pub use log::{Flushed, LogError, LogOptions, TxnLog, UNSYNCED_MAX};

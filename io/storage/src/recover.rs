@@ -351,7 +351,7 @@ impl Recovery<'_> {
 
 /// Writes bytes over themselves, so that a sync has to bring them to the disk.
 fn rewrite(file: &mut dyn VfsFile, from: u64, to: u64) -> std::io::Result<()> {
-    let mut buf = vec![0; 256 * 1024];
+    let mut buf = vec![0; 64 * 1024];
     let mut at = from;
     while at < to {
         let n = file.read_at(&mut buf, at)?;

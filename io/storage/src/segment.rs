@@ -279,7 +279,7 @@ impl SegmentReader {
 const SECTOR: u64 = 512;
 /// A padded file has at least this much padding, or nearly so: it grows before less is left.
 const PADDING_MIN: u64 = 4096;
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 64 * 1024;
 /// More than this behind a bad record is never searched: no crash leaves so much.
 const SEARCH_MAX: u64 = 64 << 20;
 

@@ -9,7 +9,7 @@ use simd_adler32::Adler32;
 
 use crate::vfs::VfsFile;
 
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 pub(crate) struct Window<R> {
     source: R,

@@ -52,7 +52,10 @@ impl SnapshotSink for Twin {
         stat: &StatPersisted,
     ) -> Result<(), Refusal> {
         if !path.is_empty() {
-            let zxid = u64::from_str_radix(&path[2..], 16).map_err(|e| Refusal(e.to_string()))?;
+            let zxid = path
+                .strip_prefix("/n")
+                .and_then(|hex| u64::from_str_radix(hex, 16).ok())
+                .ok_or_else(|| Refusal(format!("unexpected path {path}")))?;
             if zxid != stat.czxid as u64 {
                 return Err(Refusal("path and czxid differ".into()));
             }
