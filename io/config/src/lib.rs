@@ -26,6 +26,7 @@ pub mod dirs;
 mod ensemble;
 mod envi_word;
 mod error;
+pub mod initialize;
 mod invocation;
 mod limits;
 mod listen;
