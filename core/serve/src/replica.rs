@@ -1,6 +1,6 @@
 //! What reads need and commits change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use zabra_jute::Limits;
 use zabra_proto::txn::Payload;
@@ -26,7 +26,12 @@ pub struct Replica {
     last_zxid: Zxid,
     alarm: Option<Alarm>,
     mismatches: u64,
+    digest_log: VecDeque<(Zxid, u64)>,
 }
+
+/// Every so many transactions the digest is noted, for the `hash` word; the newest notes are kept (protocol 15).
+const DIGEST_LOG_INTERVAL: u64 = 128;
+const DIGEST_LOG_LEN_MAX: usize = 1024;
 
 impl Replica {
     /// A replica as it was read from disk.
@@ -38,6 +43,7 @@ impl Replica {
             last_zxid,
             alarm: None,
             mismatches: 0,
+            digest_log: VecDeque::new(),
         }
     }
 
@@ -57,6 +63,11 @@ impl Replica {
     #[must_use]
     pub fn alarm(&self) -> Option<(Alarm, u64)> {
         self.alarm.map(|alarm| (alarm, self.mismatches))
+    }
+
+    /// Digests of the tree at every 128th zxid, oldest first.
+    pub fn digest_log(&self) -> impl Iterator<Item = (Zxid, u64)> {
+        self.digest_log.iter().copied()
     }
 
     /// Applies a transaction; what it triggers goes to `events`, in order. Only now does [`Self::last_zxid`] rise, so
@@ -87,6 +98,7 @@ impl Replica {
         if let Some(digest) = digest {
             self.compare(header.zxid, *digest);
         }
+        self.note_digest();
         applied
     }
 
@@ -123,6 +135,20 @@ impl Replica {
                 .delete_ephemerals(session, self.last_zxid, &mut ());
         }
         dropped
+    }
+
+    fn note_digest(&mut self) {
+        let Some(digest) = self
+            .tree
+            .digest()
+            .filter(|_| self.last_zxid.0 % DIGEST_LOG_INTERVAL == 0)
+        else {
+            return;
+        };
+        if self.digest_log.len() == DIGEST_LOG_LEN_MAX {
+            self.digest_log.pop_front();
+        }
+        self.digest_log.push_back((self.last_zxid, digest));
     }
 
     fn compare(&mut self, zxid: Zxid, digest: TxnDigest) {
