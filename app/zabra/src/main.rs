@@ -1,2 +1,78 @@
-//! The `zabra` program.
-fn main() {}
+//! The `zabra` program: server, tools and load generator in one binary.
+//!
+//! Each command is a module with its arguments and what it does; what they stand on is in the libraries. Where an
+//! Apache command line is taken over, its single-dash long options are accepted as well.
+
+mod check;
+mod initialize;
+mod log;
+mod server;
+mod word;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Small buffers of many connections come and go on several threads; the system's allocator keeps too much of them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A coordination service compatible with Apache ZooKeeper.
+#[derive(Debug, Parser)]
+#[command(name = "zabra", version = zabra_config::version::version(), arg_required_else_help = true)]
+struct Zabra {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a server in the foreground
+    Server(server::Args),
+    /// Check a configuration without starting a server
+    Check(check::Args),
+    /// Load a server of the protocol and measure it
+    Bench(zabra_bench::Args),
+    /// Make a data directory ready for its first start
+    Initialize(initialize::Args),
+    /// Send a four-letter word to a server and print its answer
+    Word(word::Args),
+    /// Print the digest id of `user:password` for ACLs
+    Digest {
+        /// Name and password, joined by a colon
+        credentials: Vec<String>,
+    },
+    /// Print the version as Apache's tools do
+    Version,
+}
+
+fn main() -> ExitCode {
+    match Zabra::parse().command {
+        Command::Server(args) => server::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Bench(args) => report(zabra_bench::main(&args)),
+        Command::Initialize(args) => initialize::run(&args),
+        Command::Word(args) => report(word::run(&args)),
+        Command::Digest { credentials } => {
+            for credentials in credentials {
+                println!("{credentials}->{}", zabra_tree::acl::digest_id(credentials.as_bytes()));
+            }
+            ExitCode::SUCCESS
+        }
+        Command::Version => {
+            println!("{}", zabra_config::version::version_line());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// The end of a command that either works or says in one line why not.
+fn report(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("zabra: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
