@@ -191,14 +191,19 @@ impl Iterator for LogicalLines<'_> {
             }
             let line = self.line;
             let mut bytes = first.to_vec();
-            // A continued line that turns out blank ends the logical line, and a # there begins no comment.
+            // A continued line that turns out blank ends the logical line. A # there begins a comment only if
+            // nothing came before it.
             while ends_in_open_backslash(&bytes) {
                 bytes.pop();
-                match self.natural() {
-                    Some(more) => bytes.extend_from_slice(trim_start(more)),
-                    None => break,
+                let Some(more) = self.natural().map(trim_start) else {
+                    break;
+                };
+                if bytes.is_empty() && matches!(more.first(), Some(b'#' | b'!')) {
+                    break;
                 }
+                bytes.extend_from_slice(more);
             }
+            // Java makes an entry without key and value of a backslash that ends the file; it would say nothing.
             if !bytes.is_empty() {
                 return Some(LogicalLine { bytes, line });
             }
@@ -323,6 +328,8 @@ mod tests {
     fn continuations_join_and_drop_the_blanks_that_begin_the_next_line() {
         assert_eq!(one("k=a\\\n   b\\\r\n\tc"), kv("k", "abc"));
         assert_eq!(one("k=a\\\n#b"), kv("k", "a#b"));
+        assert_eq!(one("\\\n#b\nk=a"), kv("k", "a"));
+        assert_eq!(pairs(b"\\"), []);
         assert_eq!(pairs(b"k=a\\\n\nm=n").len(), 2);
         assert_eq!(one("k=a\\\\"), kv("k", "a\\"));
         assert_eq!(one("k=a\\"), kv("k", "a"));
