@@ -121,7 +121,7 @@ impl Pair {
         let from = least.len().saturating_sub(40);
         for step in &least[from..] {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "    {step:?}");
+            let _ = writeln!(text, "    {:.300}", format!("{step:?}"));
         }
         let _ = write!(text, "  {}", difference.text);
         let tail = self.ours.log_tail();

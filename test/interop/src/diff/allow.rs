@@ -23,6 +23,13 @@ pub const CATCH_UP: Allowed = Allowed {
     shown_by: |_| false,
 };
 
+/// Not compared: what stands behind the header of a multiRead that failed as a whole.
+pub const CUT_OFF_BODY: Allowed = Allowed {
+    what: "the body behind an error of a multiRead",
+    why: "Apache appends what it had ready, and no client looks at it (protocol 7.4)",
+    shown_by: |_| false,
+};
+
 /// Every decided difference that a script could show.
 pub const TABLE: &[Allowed] = &[
     Allowed {
@@ -57,6 +64,7 @@ pub const TABLE: &[Allowed] = &[
         shown_by: |_| false,
     },
     CATCH_UP,
+    CUT_OFF_BODY,
     Allowed {
         what: "an echo of characters outside the basic plane",
         why: "Apache sends them as CESU-8, Zabra as UTF-8 (protocol 19.14)",

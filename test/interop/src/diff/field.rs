@@ -98,7 +98,12 @@ pub fn of_frame(op: i32, frame: &Frame) -> Vec<Field> {
     } else {
         Ok(())
     };
-    let rest = take.r.rest().to_vec();
+    let cut_off = op == op::MULTI_READ && frame.err != 0; // allow::CUT_OFF_BODY
+    let rest = if cut_off {
+        Vec::new()
+    } else {
+        take.r.rest().to_vec()
+    };
     fields.append(&mut take.fields);
     match taken {
         Ok(()) if rest.is_empty() => {}

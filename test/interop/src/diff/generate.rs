@@ -18,27 +18,51 @@ pub fn script(seed: u64, count: usize) -> Vec<Step> {
         rng: Rng::with_seed(seed),
     };
     let mut steps = Vec::with_capacity(count + 2);
-    let open = Some(vec![(31, "world".to_owned(), "anyone".to_owned())]);
-    let root = Path::Under(String::new());
-    let request = Request::Create {
-        op: op::CREATE,
-        path: root,
-        data: None,
-        acl: open,
-        flags: 0,
-    };
-    steps.push(Step::Ask {
-        slot: 0,
-        request,
-        damage: Damage::None,
-    });
+    steps.extend(opening());
     if draw.one_in(3) {
         steps.extend(draw.quota_nodes());
     }
     while steps.len() < count {
+        if draw.one_in(40) {
+            steps.extend(opening());
+        }
         steps.push(draw.step());
     }
     steps
+}
+
+/// A super user makes the top of the script's tree exist and be open again. Without that scripts soon lock themselves
+/// out, and all answers are the same.
+fn opening() -> Vec<Step> {
+    let acl = || Some(vec![(31, "world".to_owned(), "anyone".to_owned())]);
+    let auth = Request::Auth {
+        scheme: "digest".to_owned(),
+        auth: Some(b"super:superpw".to_vec()),
+    };
+    let mut requests = vec![auth];
+    for path in ["", "/a", "/b"] {
+        let path = Path::Under(path.to_owned());
+        requests.push(Request::Create {
+            op: op::CREATE,
+            path: path.clone(),
+            data: None,
+            acl: acl(),
+            flags: 0,
+        });
+        requests.push(Request::SetAcl {
+            path,
+            acl: acl(),
+            version: -1,
+        });
+    }
+    requests
+        .into_iter()
+        .map(|request| Step::Ask {
+            slot: 0,
+            request,
+            damage: Damage::None,
+        })
+        .collect()
 }
 
 struct Draw {
@@ -57,25 +81,25 @@ impl Draw {
     fn step(&mut self) -> Step {
         let slot = self.rng.usize(0..SLOTS);
         match self.rng.u32(0..1000) {
-            0..8 => Step::Drop { slot },
-            8..20 => Step::Resume {
+            0..3 => Step::Drop { slot },
+            3..12 => Step::Resume {
                 slot,
                 greeting: self.greeting(),
             },
-            20..23 => Step::Garbage {
+            12..14 => Step::Garbage {
                 slot,
                 bytes: self.garbage(),
             },
-            23..26 => Step::Stranger {
+            14..16 => Step::Stranger {
                 bytes: self.stranger(),
             },
-            26..30 => self.ask(
+            16..19 => self.ask(
                 slot,
                 Request::Bare {
                     op: op::CLOSE_SESSION,
                 },
             ),
-            30..33 => {
+            19..21 => {
                 let op = self.pick(&[0, -1, 10, 13, 23, 108, 999, i32::MIN]);
                 self.ask(slot, Request::Bare { op })
             }
@@ -266,7 +290,11 @@ impl Draw {
     }
 
     fn watch(&mut self) -> Request {
-        let path = self.path();
+        let path = if self.one_in(3) {
+            self.path()
+        } else {
+            Path::Under(self.pick(&["/a", "/b"]).to_owned())
+        };
         match self.rng.u32(0..10) {
             0..5 => Request::Watch {
                 op: op::ADD_WATCH,
