@@ -1,1 +1,21 @@
 //! The server's threads, sockets and wiring.
+//!
+//! Everything that decides is in the pure crates of `core/`; this one brings bytes to it and carries out what it asks
+//! for.
+//!
+//! - [`run`]: from a configuration to a server that runs, and to its end.
+//! - [`seat`]: what one thread owns while it polls, the round, and how the seat changes hands during a flush.
+//! - [`net`]: listeners, sockets, the readiness loop's system calls.
+//! - [`words`]: the answers to four-letter words.
+//! - [`stats`]: what is counted.
+
+#![forbid(unsafe_code)]
+
+pub mod net;
+pub mod run;
+pub mod seat;
+pub mod stats;
+pub mod words;
+
+pub use run::{Server, StartError, Stopper};
+pub use seat::Fatal;

@@ -1,0 +1,266 @@
+//! The thread for what takes long: snapshots, purge, the durable mark, the watch over free space.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use tracing::{error, info, warn};
+use zabra_proto::Zxid;
+use zabra_serve::Replica;
+use zabra_storage::{
+    Compression, DataDirs, MarkFile, PurgeOptions, SnapshotDigest, SnapshotTail, SnapshotWriter,
+    StorageError, Vfs, purge,
+};
+use zabra_tree::ImageWalk;
+
+use crate::seat::Mailbox;
+
+/// What the background thread works on.
+pub(super) struct Work {
+    pub(super) replica: Arc<RwLock<Replica>>,
+    pub(super) vfs: Arc<dyn Vfs>,
+    pub(super) dirs: DataDirs,
+    pub(super) mark: Arc<MarkFile>,
+    pub(super) compression: Compression,
+    /// Whether snapshots end in the last zxid (`serializeLastProcessedZxid.enabled`).
+    pub(super) writes_last_zxid: bool,
+    pub(super) purge_interval: Option<Duration>,
+    pub(super) snap_retain_count: usize,
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Work")
+            .field("dirs", &self.dirs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What it is asked to do.
+#[derive(Debug, Default)]
+pub struct Background {
+    asked: Mutex<Asked>,
+    bell: Condvar,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Asked {
+    snapshot: bool,
+    stop: bool,
+}
+
+/// How often the durable mark is written.
+const MARK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often free space is looked at.
+const SPACE_INTERVAL: Duration = Duration::from_secs(5);
+/// Below this much free space writes are refused; above twice as much they are taken again.
+const SPACE_MIN: u64 = 128 << 20;
+/// How much of the tree is encoded under one read guard.
+const CHUNK_LEN: usize = 64 << 10;
+/// Snapshots are written no faster than this, bytes per second, so that the log has the disk.
+const RATE_MAX: f64 = 192e6;
+
+impl Background {
+    /// Asks for a snapshot.
+    pub fn ask_for_snapshot(&self) {
+        self.asked().snapshot = true;
+        self.bell.notify_one();
+    }
+
+    /// Asks the thread to end. A snapshot in the making is given up.
+    pub fn stop(&self) {
+        self.asked().stop = true;
+        self.bell.notify_one();
+    }
+
+    /// The thread's life.
+    pub(super) fn work(&self, work: &Work, mailbox: &Mailbox) {
+        let mut space_due = Instant::now();
+        let mut space_low = false;
+        let mut purge_due = work.purge_interval.map(|_| Instant::now());
+        loop {
+            let asked = self.wait();
+            if let Err(error) = work.mark.save() {
+                warn!(%error, "the durable mark could not be written; it stays behind");
+            }
+            if asked.stop {
+                return;
+            }
+            if asked.snapshot {
+                let written = self.snapshot(work);
+                mailbox.post(|letters| letters.snapshot = Some(written));
+            }
+            if Instant::now() >= space_due {
+                space_due = Instant::now() + SPACE_INTERVAL;
+                space_low = watch_space(work, mailbox, space_low);
+            }
+            if let (Some(due), Some(interval)) = (purge_due, work.purge_interval)
+                && Instant::now() >= due
+            {
+                purge_due = Some(Instant::now() + interval);
+                purge_old(work);
+            }
+        }
+    }
+
+    fn snapshot(&self, work: &Work) -> Result<Duration, ()> {
+        let began = Instant::now();
+        match write_snapshot(work, |pause| self.pause(pause)) {
+            Ok(Some(zxid)) => {
+                info!(%zxid, took = ?began.elapsed(), "snapshot written");
+                Ok(began.elapsed())
+            }
+            Ok(None) => Err(()),
+            Err(error) => {
+                error!(%error, "no snapshot could be written; the log goes on");
+                Err(())
+            }
+        }
+    }
+
+    /// Waits for the next thing to do.
+    fn wait(&self) -> Asked {
+        let asked = self.asked();
+        if !asked.snapshot && !asked.stop {
+            let waited = self.bell.wait_timeout(asked, MARK_INTERVAL);
+            let (mut asked, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            return Asked {
+                snapshot: std::mem::take(&mut asked.snapshot),
+                stop: asked.stop,
+            };
+        }
+        let mut asked = asked;
+        Asked {
+            snapshot: std::mem::take(&mut asked.snapshot),
+            stop: asked.stop,
+        }
+    }
+
+    /// Rests so long between two chunks. False when the server stops.
+    fn pause(&self, pause: Duration) -> bool {
+        let asked = self.asked();
+        if asked.stop || pause.is_zero() {
+            return !asked.stop;
+        }
+        let (asked, _) = self
+            .bell
+            .wait_timeout(asked, pause)
+            .unwrap_or_else(PoisonError::into_inner);
+        !asked.stop
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        // Every change is a plain assignment: a panic elsewhere cannot leave it half done.
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes a snapshot of the tree as it is now, in chunks between which the poller changes it. Its zxid, or nothing if
+/// `go_on` said no.
+pub(super) fn write_snapshot(
+    work: &Work,
+    mut go_on: impl FnMut(Duration) -> bool,
+) -> Result<Option<Zxid>, StorageError> {
+    let Some(mut walk) = begin_image(&work.replica) else {
+        return Ok(None);
+    };
+    let zxid = walk.zxid();
+    let tail = SnapshotTail {
+        digest: walk.digest().map(|value| SnapshotDigest {
+            zxid,
+            version: zabra_proto::TxnDigest::VERSION,
+            value,
+        }),
+        last_processed: work.writes_last_zxid.then_some(zxid),
+    };
+    let written = write_image(work, &mut walk, &mut go_on);
+    let mut replica = work.replica.write().unwrap_or_else(PoisonError::into_inner);
+    replica.tree.end_image(walk);
+    drop(replica);
+    match written? {
+        Some(writer) => {
+            writer.finish(&tail, Some(&work.mark))?;
+            Ok(Some(zxid))
+        }
+        None => Ok(None),
+    }
+}
+
+fn begin_image(replica: &RwLock<Replica>) -> Option<ImageWalk> {
+    let mut replica = replica.write().unwrap_or_else(PoisonError::into_inner);
+    let sessions = replica
+        .sessions()
+        .iter()
+        .map(|(session, timeout)| (*session, *timeout))
+        .collect();
+    replica.tree.begin_image(sessions)
+}
+
+/// Writes the image. Nothing if it was given up.
+fn write_image(
+    work: &Work,
+    walk: &mut ImageWalk,
+    go_on: &mut impl FnMut(Duration) -> bool,
+) -> Result<Option<SnapshotWriter>, StorageError> {
+    let began = Instant::now();
+    let mut writer = SnapshotWriter::begin(
+        Arc::clone(&work.vfs),
+        work.dirs.snap(),
+        walk.zxid(),
+        work.compression,
+    )?;
+    let mut chunk = Vec::with_capacity(2 * CHUNK_LEN);
+    loop {
+        chunk.clear();
+        let is_last = {
+            let replica = work.replica.read().unwrap_or_else(PoisonError::into_inner);
+            walk.chunk(&replica.tree, CHUNK_LEN, &mut chunk)
+        };
+        writer.chunk(&chunk)?;
+        if is_last {
+            return Ok(Some(writer));
+        }
+        let planned = Duration::from_secs_f64(writer.content_len() as f64 / RATE_MAX);
+        if !go_on(planned.saturating_sub(began.elapsed())) {
+            writer.abandon()?;
+            return Ok(None);
+        }
+    }
+}
+
+/// Whether the disk is low, told to the poller when it changes.
+fn watch_space(work: &Work, mailbox: &Mailbox, was_low: bool) -> bool {
+    let free = match work.dirs.free_space(&*work.vfs) {
+        Ok(free) => free,
+        Err(error) => {
+            warn!(%error, "free space cannot be measured");
+            return was_low;
+        }
+    };
+    let is_low = free < if was_low { 2 * SPACE_MIN } else { SPACE_MIN };
+    if is_low != was_low {
+        if is_low {
+            error!(
+                free,
+                "the disk is almost full: writes are refused, reads go on; free some space or purge"
+            );
+        } else {
+            info!(free, "there is space again, writes are taken");
+        }
+        mailbox.post(|letters| letters.disk_low = Some(is_low));
+    }
+    is_low
+}
+
+fn purge_old(work: &Work) {
+    let options = PurgeOptions {
+        keep: work.snap_retain_count,
+        ..PurgeOptions::default()
+    };
+    match purge(&work.vfs, &work.dirs, &options, Some(&work.mark)) {
+        Ok(purged) => info!(
+            removed = purged.removed.len(),
+            "old snapshots and logs are purged"
+        ),
+        Err(error) => warn!(%error, "old snapshots and logs could not be purged"),
+    }
+}

@@ -1,0 +1,13 @@
+//! From a configuration to a server that runs, and from there to its end.
+//!
+//! [`Server::start`] recovers the state and opens the port; [`Server::run`] holds the seat until somebody asks it to stop
+//! or the disk fails. What happens in between is in [`crate::seat`]; [`Background`] writes snapshots meanwhile.
+
+mod background;
+mod loader;
+mod options;
+mod start;
+
+pub use background::Background;
+pub use loader::Loader;
+pub use start::{Server, StartError, Stopper};

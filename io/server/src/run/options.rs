@@ -1,0 +1,121 @@
+//! From the configuration to the options of the parts.
+
+use std::time::Duration;
+
+use zabra_config::Config;
+use zabra_peer::prep::PrepRules;
+use zabra_peer::{PeerOptions, SweepOptions};
+use zabra_proto::ServerId;
+use zabra_serve::ServeOptions;
+use zabra_session::TimeoutBounds;
+use zabra_storage::{Compression, LogOptions, RecoverOptions};
+use zabra_tree::acl::AclRules;
+use zabra_tree::{OwnerRules, TreeOptions};
+
+/// While so much output waits, nothing more of the connection is read: each request would only add to it.
+const OUT_LEN_PAUSE: usize = 1 << 20;
+/// With so much output waiting a connection is closed (P95). One reply may be as long as the largest frame.
+const OUT_LEN_MAX: usize = 64 << 20;
+
+pub(super) fn owners(config: &Config) -> OwnerRules {
+    OwnerRules {
+        extended_types: config.znodes.extended_types,
+        emulate_353_ttl: config.znodes.emulate_353_ttl,
+    }
+}
+
+pub(super) fn tree(config: &Config) -> TreeOptions {
+    TreeOptions {
+        owners: owners(config),
+        digest_enabled: config.storage.digest,
+        hash_seed: fastrand::u64(..),
+    }
+}
+
+fn acl(config: &Config) -> AclRules {
+    let access = &config.access;
+    AclRules {
+        skip: access.skips_acl,
+        digest: access.digest_enabled,
+        ..AclRules::default()
+    }
+}
+
+pub(super) fn serve(config: &Config) -> ServeOptions {
+    let limits = &config.limits;
+    ServeOptions {
+        timeouts: TimeoutBounds {
+            timeout_ms_min: millis(config.sessions.timeout_min),
+            timeout_ms_max: millis(config.sessions.timeout_max),
+        },
+        frame_len_max: limits.packet_max_bytes,
+        outstanding_max: limits
+            .outstanding_max
+            .most()
+            .map_or(usize::MAX, |most| most as usize),
+        out_len_pause: OUT_LEN_PAUSE,
+        out_len_max: OUT_LEN_MAX.max(4 * limits.packet_max_bytes),
+        greeting_ms_max: config.sessionless_timeout.as_millis() as u64,
+        acl: acl(config),
+        super_digest: config
+            .access
+            .super_digest
+            .as_ref()
+            .map(|secret| secret.reveal().to_owned()),
+    }
+}
+
+pub(super) fn peer(config: &Config) -> PeerOptions {
+    let znodes = &config.znodes;
+    let per_interval =
+        u128::from(znodes.sweep_deletions_per_minute) * znodes.sweep_interval.as_millis() / 60_000;
+    PeerOptions {
+        server: ServerId::STANDALONE,
+        tick_ms: config.sessions.tick.as_millis() as u64,
+        prep: PrepRules {
+            acl: acl(config),
+            owner: owners(config),
+            enforce_quota: znodes.enforce_quota,
+            reconfig_enabled: config.ensemble.reconfig_enabled,
+            close_session_len_max: config.limits.packet_max_bytes,
+            close_session_lists_paths: config.storage.close_session_txn,
+        },
+        sweep: SweepOptions {
+            interval_ms: znodes.sweep_interval.as_millis() as u64,
+            deletions_max: usize::try_from(per_interval).unwrap_or(usize::MAX).max(1),
+            never_used_ms_max: znodes
+                .container_never_used_max
+                .map_or(0, |max| max.as_millis() as i64),
+        },
+    }
+}
+
+pub(super) fn recover(config: &Config) -> RecoverOptions {
+    RecoverOptions {
+        trust_empty: config.storage.trusts_empty_snapshot,
+        autocreate: config.storage.creates_db,
+        ..RecoverOptions::default()
+    }
+}
+
+pub(super) fn log(config: &Config) -> LogOptions {
+    let storage = &config.storage;
+    LogOptions {
+        preallocate: storage.prealloc_bytes,
+        segment_len_max: storage.log_size_max_bytes.unwrap_or(0),
+        force_sync: storage.force_sync,
+        ..LogOptions::default()
+    }
+}
+
+pub(super) fn compression(config: &Config) -> Compression {
+    match config.storage.compression {
+        zabra_config::Compression::None => Compression::None,
+        zabra_config::Compression::Gzip => Compression::Gzip,
+        zabra_config::Compression::Snappy => Compression::Snappy,
+    }
+}
+
+fn millis(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}

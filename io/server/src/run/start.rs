@@ -1,0 +1,367 @@
+//! Starting and stopping.
+
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use thiserror::Error;
+use tracing::{error, info, warn};
+use zabra_config::{Config, ConfigError};
+use zabra_peer::{Peer, Restored};
+use zabra_serve::{Clients, Replica};
+use zabra_storage::{
+    DataDirs, DirsLock, RealVfs, Recovered, Refusal, Start, StorageError, TxnLog, Vfs, recover,
+};
+
+use super::background::{Work, write_snapshot};
+use super::{Background, Loader, options};
+use crate::net::{Admission, Interest, Listener, ListenerOptions, Poller, Source, Waker};
+use crate::seat::{
+    Desk, Doorway, Fatal, Flusher, Handover, Held, Mailbox, Patience, READ_LEN, Seat, Shared,
+    SnapshotPlan, clock, hold,
+};
+use crate::stats::{Basic, Metrics};
+
+/// Why a server does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration is not one that this server can run.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Another process has the data directory.
+    #[error("{0}")]
+    Locked(#[source] StorageError),
+    /// The data cannot be read, or a first snapshot not written.
+    #[error("{0}")]
+    Storage(#[source] StorageError),
+    /// What was recovered is no state.
+    #[error("the data cannot be loaded: {0}")]
+    Load(#[from] Refusal),
+    /// There is no data, and the configuration says that this is wrong.
+    #[error(
+        "{0} holds no data and db.autocreate is false; create the file `initialize` in dataDir for a new database"
+    )]
+    NoData(String),
+    /// The port cannot be opened.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why not.
+        #[source]
+        error: std::io::Error,
+    },
+    /// No port is configured.
+    #[error("no clientPort is configured; add clientPort=2181")]
+    NoPort,
+    /// The system refuses threads, signals or event queues.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// The exit code that Apache's server has for it: 2 configuration, 3 data directory, 1 anything else (TL-13).
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(error) => error.exit().code(),
+            Self::NoPort => 2,
+            Self::Locked(_) => 3,
+            _ => 1,
+        }
+    }
+}
+
+/// A server whose port is open and whose state is loaded.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    seat: Box<Seat>,
+    work: Work,
+    address: SocketAddr,
+    lock: DirsLock,
+}
+
+/// Asks a server to stop, from any thread.
+#[derive(Debug, Clone)]
+pub struct Stopper {
+    shared: Arc<Shared>,
+}
+
+impl Stopper {
+    /// Asks for an orderly stop.
+    pub fn stop(&self) {
+        self.shared.mailbox.stop();
+    }
+}
+
+/// The state with all that belongs to it on disk.
+struct Opened {
+    replica: Replica,
+    recovered: Recovered,
+    vfs: Arc<dyn Vfs>,
+    dirs: DataDirs,
+    lock: DirsLock,
+    took: Duration,
+}
+
+impl Server {
+    /// Opens the port, loads the data, and is ready to serve. Clients that connect meanwhile wait in the backlog.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        config.require_standalone()?;
+        zabra_config::dirs::prepare(&config.storage)?;
+        let listener = listen(&config)?;
+        let address = listener.address();
+        let opened = open(&config)?;
+        let replayed = opened.recovered.replayed;
+        info!(last_zxid = %opened.recovered.last_zxid, replayed, took = ?opened.took, "the data is loaded");
+        assemble(Arc::new(config), listener, address, opened)
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A handle that stops it.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Stops in good order on SIGTERM and SIGINT.
+    pub fn stop_on_signals(&mut self) -> Result<(), StartError> {
+        let (reader, writer) = UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        for signal in [SIGTERM, SIGINT] {
+            signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
+        }
+        self.seat
+            .doorway
+            .sockets
+            .poller()
+            .add(&reader, Source::Signals, Interest::READ)?;
+        self.seat.signals = Some(reader);
+        Ok(())
+    }
+
+    /// Serves until it is stopped.
+    pub fn run(self) -> Result<(), Fatal> {
+        let Self {
+            shared,
+            seat,
+            work,
+            address,
+            lock,
+        } = self;
+        info!(%address, "serving clients");
+        let background = thread::Builder::new()
+            .name("background".to_owned())
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || shared.background.work(&work, &shared.mailbox)
+            })?;
+        let standby = thread::Builder::new().name("standby".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || {
+                if let Err(error) = take_turns(&shared, None) {
+                    // The seat is lost with this thread, and with it every connection: nothing is left to serve with.
+                    error!(%error, "the server must stop");
+                    std::process::exit(1);
+                }
+            }
+        })?;
+        let served = take_turns(&shared, Some(seat));
+        shared.background.stop();
+        if served.is_ok() {
+            for thread in [standby, background] {
+                // A thread that panicked has said so; the server ends anyway.
+                let _ = thread.join();
+            }
+            info!("the server has stopped");
+        }
+        drop(lock);
+        served
+    }
+}
+
+/// The life of each of the two threads: poll with the seat, wait without it.
+fn take_turns(shared: &Shared, seat: Option<Box<Seat>>) -> Result<(), Fatal> {
+    let mut seat = seat;
+    loop {
+        let held = match seat.take() {
+            Some(seat) => hold(shared, seat)?,
+            None => match shared.handover.wait()? {
+                Some(seat) => hold(shared, seat)?,
+                None => return Ok(()),
+            },
+        };
+        if held == Held::Stopped {
+            shared.handover.close()?;
+            return Ok(());
+        }
+    }
+}
+
+fn listen(config: &Config) -> Result<Listener, StartError> {
+    let client = config.client.as_ref().ok_or(StartError::NoPort)?;
+    let options = ListenerOptions {
+        address: client.address(),
+        port: client.port(),
+        backlog: config.listen_backlog,
+        keep_alive: config.client_tcp_keep_alive,
+    };
+    Listener::bind(&options).map_err(|error| {
+        let host = client
+            .address()
+            .map_or_else(|| "*".to_owned(), |address| address.to_string());
+        StartError::Listen {
+            address: format!("{host}:{}", client.port()),
+            error,
+        }
+    })
+}
+
+/// Loads the state; a new database gets its first snapshot before anything is logged.
+fn open(config: &Config) -> Result<Opened, StartError> {
+    let began = Instant::now();
+    let vfs: Arc<dyn Vfs> = Arc::new(RealVfs);
+    let dirs = DataDirs::new(&config.storage.data_dir, Some(&config.storage.data_log_dir));
+    dirs.create(&*vfs).map_err(StartError::Storage)?;
+    let lock = dirs.lock(&*vfs).map_err(StartError::Locked)?;
+    let mut loader = Loader::new(options::tree(config));
+    let recovered = recover(&vfs, &dirs, &options::recover(config), &mut loader)
+        .map_err(StartError::Storage)?;
+    for note in &recovered.notes {
+        warn!("{note}");
+    }
+    if recovered.start == Start::Empty {
+        return Err(StartError::NoData(
+            config.storage.data_dir.display().to_string(),
+        ));
+    }
+    let mut replica = loader.finish(recovered.last_zxid)?;
+    let orphans = replica.drop_orphans();
+    if orphans > 0 {
+        warn!(
+            orphans,
+            "ephemerals of sessions that do not exist any more were dropped"
+        );
+    }
+    Ok(Opened {
+        replica,
+        recovered,
+        vfs,
+        dirs,
+        lock,
+        took: began.elapsed(),
+    })
+}
+
+fn assemble(
+    config: Arc<Config>,
+    listener: Listener,
+    address: SocketAddr,
+    opened: Opened,
+) -> Result<Server, StartError> {
+    let Opened {
+        replica,
+        recovered,
+        vfs,
+        dirs,
+        lock,
+        took,
+    } = opened;
+    let last_zxid = recovered.last_zxid;
+    let sessions = replica
+        .sessions()
+        .iter()
+        .map(|(session, timeout)| (*session, *timeout))
+        .collect();
+    let work = Work {
+        replica: Arc::new(RwLock::new(replica)),
+        vfs: Arc::clone(&vfs),
+        mark: Arc::clone(&recovered.mark),
+        compression: options::compression(&config),
+        writes_last_zxid: config.storage.serializes_last_zxid,
+        purge_interval: config.storage.purge_interval,
+        snap_retain_count: config.storage.snap_retain_count as usize,
+        dirs,
+    };
+    if recovered.start == Start::New {
+        write_snapshot(&work, |_| true).map_err(StartError::Storage)?;
+        work.dirs
+            .remove_initialize(&*vfs)
+            .map_err(StartError::Storage)?;
+    }
+    let log = TxnLog::new(
+        vfs,
+        work.dirs.log(),
+        options::log(&config),
+        recovered.mark,
+        last_zxid,
+    );
+    let poller = Poller::new()?;
+    let mailbox = Mailbox::new(Waker::new(&poller)?);
+    let shared = Shared {
+        handover: Handover::new()?,
+        flusher: Flusher::new(log),
+        mailbox,
+        background: Background::default(),
+    };
+    let now = clock::now();
+    let limits = &config.limits;
+    let admission = Admission {
+        per_address: limits.connections_per_client.most().unwrap_or(0),
+        total: limits.connections.most().unwrap_or(0),
+    };
+    let peer_options = options::peer(&config);
+    let mut metrics = Metrics::default();
+    metrics.note(Basic::DbInit, took.as_millis() as u64);
+    metrics.note(Basic::StartupTxns, recovered.replayed);
+    let storage = &config.storage;
+    let seat = Seat {
+        doorway: Doorway::new(poller, vec![listener], admission)?,
+        clients: Clients::new(options::serve(&config), fastrand::u64(..)),
+        tick_ms: peer_options.tick_ms,
+        peer: Peer::new(
+            peer_options,
+            &Restored {
+                last_zxid,
+                sessions,
+            },
+            now,
+        ),
+        replica: Arc::clone(&work.replica),
+        effects: Vec::new(),
+        batch: Vec::new(),
+        metrics,
+        snapshots: SnapshotPlan::new(
+            storage.snap_count,
+            storage.snap_size_max_bytes,
+            recovered.replayed,
+        ),
+        snapshot_runs: false,
+        desk: Desk::new(Arc::clone(&config), address.port(), now.mono),
+        signals: None,
+        last_tick: now.mono,
+        last_sweep: now.mono,
+        patience: Patience::default(),
+        stopping: false,
+        scratch: vec![0; READ_LEN].into_boxed_slice(),
+        ready: Vec::with_capacity(Poller::REPORTS),
+    };
+    Ok(Server {
+        shared: Arc::new(shared),
+        seat: Box::new(seat),
+        work,
+        address,
+        lock,
+    })
+}

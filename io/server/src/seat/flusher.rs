@@ -1,0 +1,137 @@
+//! Whose turn it is to flush, and what waits for the next flush.
+//!
+//! One thread at a time is the flusher. The poller becomes it by flushing its own batch. If it loses the seat meanwhile
+//! it *runs on*: it flushes what the new poller has gathered, without a hop through the poller, until a flush was short
+//! again or nothing is left (docs/decisions/0001-poller-round.md).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use zabra_proto::Zxid;
+use zabra_storage::{LogError, TxnLog};
+
+use super::handover::PATIENCE;
+
+/// A transaction to be logged.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Its number.
+    pub zxid: Zxid,
+    /// Its bytes.
+    pub payload: Arc<[u8]>,
+}
+
+/// What a flush made durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Durable {
+    /// Everything up to here.
+    pub last: Zxid,
+    /// How long the longest flush since the last report took.
+    pub took: Duration,
+    /// Bytes in the log's present segment.
+    pub segment_len: u64,
+}
+
+/// The log and the queue before it.
+#[derive(Debug)]
+pub struct Flusher {
+    log: Mutex<TxnLog>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Somebody is the flusher.
+    taken: bool,
+    /// What came in meanwhile, in order.
+    waiting: Vec<Record>,
+    /// What a flusher without the seat has to report.
+    done: Option<Durable>,
+    /// The segment is to be finished with the next flush.
+    roll: bool,
+}
+
+impl Flusher {
+    /// For this log.
+    #[must_use]
+    pub fn new(log: TxnLog) -> Self {
+        Self {
+            log: Mutex::new(log),
+            queue: Mutex::default(),
+        }
+    }
+
+    /// Gives a batch to the flusher at work. If there is none the caller is the flusher from here on, and gets back
+    /// what to flush.
+    pub fn offer(&self, batch: &mut Vec<Record>) -> Option<Vec<Record>> {
+        let mut queue = self.queue();
+        queue.waiting.append(batch);
+        if queue.taken || queue.waiting.is_empty() {
+            return None;
+        }
+        queue.taken = true;
+        Some(std::mem::take(&mut queue.waiting))
+    }
+
+    /// Appends and syncs a batch. Only for the flusher.
+    pub fn flush(&self, batch: &[Record]) -> Result<Durable, LogError> {
+        let rolls = std::mem::take(&mut self.queue().roll);
+        // One thread at a time is the flusher, so this waits for nobody; a log whose flush panicked is poisoned itself.
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        for record in batch {
+            log.append(record.zxid, &record.payload)?;
+        }
+        let flushed = log.flush()?;
+        if rolls {
+            log.roll()?;
+        }
+        Ok(Durable {
+            last: flushed.last,
+            took: flushed.sync_took,
+            segment_len: log.segment_len(),
+        })
+    }
+
+    /// Ends being the flusher, with the seat in hand.
+    pub fn end(&self) {
+        self.queue().taken = false;
+    }
+
+    /// Leaves a report for the new poller, and goes on as the flusher if flushes are long and there is something to
+    /// flush. Otherwise the caller is the flusher no more.
+    pub fn run_on(&self, durable: Durable) -> Option<Vec<Record>> {
+        let mut queue = self.queue();
+        let took = queue
+            .done
+            .map_or(durable.took, |done| done.took.max(durable.took));
+        queue.done = Some(Durable { took, ..durable });
+        if durable.took < PATIENCE || queue.waiting.is_empty() {
+            queue.taken = false;
+            return None;
+        }
+        Some(std::mem::take(&mut queue.waiting))
+    }
+
+    /// Takes the report of a flusher without the seat.
+    #[must_use]
+    pub fn take_done(&self) -> Option<Durable> {
+        self.queue().done.take()
+    }
+
+    /// Whether nobody flushes, nothing waits and nothing is to be reported.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let queue = self.queue();
+        !queue.taken && queue.waiting.is_empty() && queue.done.is_none()
+    }
+
+    /// Asks for a new segment: the present one is finished with the next flush.
+    pub fn ask_for_roll(&self) {
+        self.queue().roll = true;
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing in here panics while the lock is held.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,59 @@
+//! What other threads tell the poller.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::net::Waker;
+
+/// Messages, each kept until the poller looks: only the newest of a kind counts.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Letters {
+    /// The server is to stop.
+    pub(crate) stop: bool,
+    /// Whether the disk is too full for writes.
+    pub(crate) disk_low: Option<bool>,
+    /// A snapshot is written, after so long, or could not be.
+    pub(crate) snapshot: Option<Result<Duration, ()>>,
+}
+
+/// The poller's letter box, with the bell.
+#[derive(Debug)]
+pub struct Mailbox {
+    letters: Mutex<Letters>,
+    waker: Waker,
+}
+
+impl Mailbox {
+    pub(crate) fn new(waker: Waker) -> Self {
+        Self {
+            letters: Mutex::default(),
+            waker,
+        }
+    }
+
+    /// Asks the server to stop in good order.
+    pub fn stop(&self) {
+        self.post(|letters| letters.stop = true);
+    }
+
+    pub(crate) fn post(&self, write: impl FnOnce(&mut Letters)) {
+        write(&mut self.letters());
+        self.waker.wake();
+    }
+
+    /// Wakes the poller without a letter.
+    pub(crate) fn ring(&self) {
+        self.waker.wake();
+    }
+
+    /// Takes the letters, after the bell rang.
+    pub(crate) fn take(&self) -> Letters {
+        self.waker.acknowledge();
+        std::mem::take(&mut *self.letters())
+    }
+
+    fn letters(&self) -> MutexGuard<'_, Letters> {
+        // Every change is a plain assignment: a panic elsewhere cannot leave it half done.
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

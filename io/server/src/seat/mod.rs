@@ -1,0 +1,378 @@
+//! The seat: everything that one thread owns while it polls, and the round it goes through.
+//!
+//! A round: wait; read each ready socket once, answer its reads, hand its writes to the peer; carry out what the peer
+//! wants; send; then, with a batch to log, flush. Whoever holds the [`Seat`] is the poller. During a flush the seat can
+//! change hands ([`Handover`]), so that reads, heartbeats and the next batch go on; [`hold`] is the loop of both threads.
+//! Why it is so, with figures: `docs/decisions/0001-poller-round.md`.
+//!
+//! | Here | |
+//! |---|---|
+//! | [`Handover`], [`Flusher`] | who polls, who flushes |
+//! | `doorway` | sockets of clients in and out |
+//! | `effects` | what the peer wants done |
+//! | `answer` | four-letter words |
+//! | `snapshots`, `mail`, [`clock`] | when a snapshot is due; letters of other threads; time |
+
+mod answer;
+pub mod clock;
+mod doorway;
+mod effects;
+mod flusher;
+mod handover;
+mod mail;
+mod snapshots;
+
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use thiserror::Error;
+use tracing::{info, warn};
+use zabra_peer::{Effect, Input, Now, Peer};
+use zabra_proto::{ConnId, MonoMillis};
+use zabra_serve::{Clients, Replica};
+use zabra_storage::LogError;
+
+pub(crate) use answer::Desk;
+pub(crate) use doorway::Doorway;
+pub use flusher::{Durable, Flusher, Record};
+pub use handover::{Handover, PATIENCE, Patience};
+pub use mail::Mailbox;
+pub(crate) use snapshots::SnapshotPlan;
+
+use crate::net::{ReadOutcome, Ready, Source};
+use crate::run::Background;
+use crate::stats::{Basic, Counter, Metrics};
+
+/// Why the process must end.
+#[derive(Debug, Error)]
+pub enum Fatal {
+    /// The history cannot be written any more (R1, R3).
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The system refuses what the loop cannot do without.
+    #[error("the server's loop failed: {0}")]
+    Loop(#[from] std::io::Error),
+}
+
+/// What the threads of a server share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where the seat lies during a flush.
+    pub handover: Handover<Box<Seat>>,
+    /// The log.
+    pub flusher: Flusher,
+    /// Letters to the poller.
+    pub mailbox: Mailbox,
+    /// The snapshot thread.
+    pub background: Background,
+}
+
+/// What the poller owns.
+pub struct Seat {
+    pub(crate) doorway: Doorway,
+    pub(crate) clients: Clients,
+    pub(crate) peer: Peer,
+    pub(crate) replica: Arc<RwLock<Replica>>,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) batch: Vec<Record>,
+    pub(crate) metrics: Metrics,
+    pub(crate) snapshots: SnapshotPlan,
+    pub(crate) snapshot_runs: bool,
+    pub(crate) desk: Desk,
+    pub(crate) signals: Option<UnixStream>,
+    pub(crate) tick_ms: u64,
+    pub(crate) last_tick: MonoMillis,
+    pub(crate) last_sweep: MonoMillis,
+    pub(crate) patience: Patience,
+    pub(crate) stopping: bool,
+    pub(crate) scratch: Box<[u8]>,
+    pub(crate) ready: Vec<Ready>,
+}
+
+impl std::fmt::Debug for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seat")
+            .field("clients", &self.clients.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How much is read from a socket at once.
+pub(crate) const READ_LEN: usize = 64 << 10;
+/// How often silent and lingering connections are looked for.
+const SWEEP_MS: u64 = 1_000;
+
+/// How holding the seat ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// The other thread has the seat.
+    Lost,
+    /// The server has stopped in good order.
+    Stopped,
+}
+
+/// Polls for as long as this thread holds the seat.
+pub fn hold(shared: &Shared, mut seat: Box<Seat>) -> Result<Held, Fatal> {
+    loop {
+        seat.round(shared)?;
+        if seat.has_stopped(shared) {
+            seat.part();
+            return Ok(Held::Stopped);
+        }
+        let Some(batch) = shared.flusher.offer(&mut seat.batch) else {
+            continue;
+        };
+        let at_once = seat.patience.has_ended();
+        shared.handover.lay_down(seat, at_once)?;
+        let mut durable = shared.flusher.flush(&batch)?;
+        if let Some(back) = shared.handover.pick_up() {
+            shared.flusher.end();
+            seat = back;
+            seat.on_durable(durable, shared, clock::now());
+            continue;
+        }
+        while let Some(batch) = shared.flusher.run_on(durable) {
+            shared.mailbox.ring();
+            durable = shared.flusher.flush(&batch)?;
+        }
+        shared.mailbox.ring();
+        return Ok(Held::Lost);
+    }
+}
+
+impl Seat {
+    /// One round, up to the flush.
+    fn round(&mut self, shared: &Shared) -> Result<(), Fatal> {
+        let timeout = self.timeout(shared, clock::now().mono);
+        self.wait(timeout)?;
+        let now = clock::now();
+        self.read_ready(shared, now);
+        if self.tick_is_due(now.mono) {
+            // What came while this thread could not read must be heard before anyone is declared silent (P71, P75).
+            self.read_everything(shared, now)?;
+            self.tick(now);
+        }
+        self.carry_out(now);
+        self.doorway.send_all(&mut self.clients, now.mono);
+        Ok(())
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Fatal> {
+        Ok(self
+            .doorway
+            .sockets
+            .poller()
+            .wait(&mut self.ready, timeout)?)
+    }
+
+    /// How long nothing need be done unless somebody comes.
+    fn timeout(&self, shared: &Shared, now: MonoMillis) -> Option<Duration> {
+        if !self.batch.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        if self.stopping {
+            // A flusher without the seat rings when it is done.
+            return shared.flusher.is_idle().then_some(Duration::ZERO);
+        }
+        let sweep = self.last_sweep.after(SWEEP_MS);
+        let idle = self.clients.is_empty().then_some(MonoMillis(u64::MAX));
+        let due = self.next_tick().min(idle.unwrap_or(sweep));
+        let due = self
+            .doorway
+            .paused_until()
+            .map_or(due, |until| due.min(until));
+        Some(Duration::from_millis(due.since(now)))
+    }
+
+    fn next_tick(&self) -> MonoMillis {
+        let regular = self.last_tick.after(self.tick_ms);
+        self.peer
+            .tracker()
+            .next_due()
+            .map_or(regular, |due| due.min(regular))
+    }
+
+    fn tick_is_due(&self, now: MonoMillis) -> bool {
+        now >= self.next_tick()
+    }
+
+    /// Takes up what the poller reported.
+    fn read_ready(&mut self, shared: &Shared, now: Now) {
+        for at in 0..self.ready.len() {
+            let report = self.ready[at];
+            match report.source {
+                Source::Conn(conn) => self.serve(conn, report, now),
+                Source::Listener(number) => {
+                    self.doorway.accept(number, &mut self.clients, now.mono)
+                }
+                Source::Waker => self.on_mail(shared, now),
+                Source::Signals => self.on_signal(),
+            }
+        }
+    }
+
+    fn read_everything(&mut self, shared: &Shared, now: Now) -> Result<(), Fatal> {
+        // Each wait reports each ready socket at most once, and as many as it can hold.
+        for _ in 0..=self.clients.len() / crate::net::Poller::REPORTS {
+            self.wait(Some(Duration::ZERO))?;
+            self.read_ready(shared, now);
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, conn: ConnId, report: Ready, now: Now) {
+        if report.write {
+            self.doorway.send(conn, &mut self.clients, now.mono);
+        }
+        if !report.read {
+            return;
+        }
+        if self.stopping || !self.clients.is_readable(conn) {
+            if report.gone {
+                self.doorway.forget(conn, &mut self.clients);
+            } else {
+                self.doorway
+                    .watch(conn, &mut self.clients, |interest| interest.read = false);
+            }
+            return;
+        }
+        match self.doorway.sockets.read(conn, &mut self.scratch) {
+            ReadOutcome::Bytes(n) => self.take_bytes(conn, n, now),
+            ReadOutcome::Nothing => {}
+            ReadOutcome::Ended => self.doorway.forget(conn, &mut self.clients),
+        }
+    }
+
+    fn take_bytes(&mut self, conn: ConnId, n: usize, now: Now) {
+        self.metrics.count(Counter::BytesReceived, n as u64);
+        let Self {
+            clients,
+            peer,
+            effects,
+            scratch,
+            replica,
+            metrics,
+            ..
+        } = self;
+        let replica = effects::read(replica);
+        let mut upstream = |input: Input<'_>| {
+            effects::count_input(metrics, &input);
+            peer.step(now, input, &replica.tree, effects);
+        };
+        let bytes = scratch.get(..n).unwrap_or_default();
+        clients.on_bytes(conn, bytes, &replica, now.mono, &mut upstream);
+    }
+
+    fn tick(&mut self, now: Now) {
+        self.last_tick = now.mono;
+        {
+            let Self {
+                clients,
+                peer,
+                effects,
+                replica,
+                ..
+            } = self;
+            let replica = effects::read(replica);
+            let mut upstream = |input: Input<'_>| peer.step(now, input, &replica.tree, effects);
+            clients.report_touches(&mut upstream);
+            upstream(Input::Tick);
+        }
+        if now.mono.since(self.last_sweep) >= SWEEP_MS {
+            self.last_sweep = now.mono;
+            self.clients.close_idle(now.mono);
+        }
+        self.doorway.housekeep(&mut self.clients, now.mono);
+    }
+
+    /// Everything up to here is on disk.
+    fn on_durable(&mut self, durable: Durable, shared: &Shared, now: Now) {
+        self.patience.note(durable.took);
+        self.metrics
+            .note(Basic::Fsync, durable.took.as_millis() as u64);
+        {
+            let Self {
+                peer,
+                effects,
+                replica,
+                ..
+            } = self;
+            let replica = effects::read(replica);
+            peer.step(now, Input::Flushed(durable.last), &replica.tree, effects);
+        }
+        self.carry_out(now);
+        self.doorway.send_all(&mut self.clients, now.mono);
+        if !self.snapshot_runs && !self.stopping && self.snapshots.is_due(durable.segment_len) {
+            self.snapshots.begun();
+            self.snapshot_runs = true;
+            shared.flusher.ask_for_roll();
+            shared.background.ask_for_snapshot();
+        }
+    }
+
+    fn on_mail(&mut self, shared: &Shared, now: Now) {
+        let letters = shared.mailbox.take();
+        if let Some(durable) = shared.flusher.take_done() {
+            self.on_durable(durable, shared, now);
+        }
+        if let Some(low) = letters.disk_low {
+            let Self {
+                peer,
+                effects,
+                replica,
+                ..
+            } = self;
+            peer.step(
+                now,
+                Input::DiskLow(low),
+                &effects::read(replica).tree,
+                effects,
+            );
+        }
+        if let Some(written) = letters.snapshot {
+            self.snapshot_runs = false;
+            match written {
+                Ok(took) => self.metrics.note(Basic::Snapshot, took.as_millis() as u64),
+                Err(()) => self.metrics.count(Counter::SnapshotErrors, 1),
+            }
+        }
+        if letters.stop {
+            self.stop();
+        }
+    }
+
+    fn on_signal(&mut self) {
+        info!("a signal asks the server to stop");
+        self.signals = None;
+        self.stop();
+    }
+
+    /// Takes no more requests; what was taken is finished.
+    fn stop(&mut self) {
+        if !self.stopping {
+            self.stopping = true;
+            self.doorway.stop_listening();
+        }
+    }
+
+    fn has_stopped(&self, shared: &Shared) -> bool {
+        self.stopping
+            && self.batch.is_empty()
+            && self.effects.is_empty()
+            && shared.flusher.is_idle()
+    }
+
+    /// Closes every connection, after what it can still be told without waiting.
+    fn part(&mut self) {
+        let now = clock::now().mono;
+        self.clients.close_all();
+        self.doorway.send_all(&mut self.clients, now);
+        if !self.clients.is_empty() {
+            warn!(
+                connections = self.clients.len(),
+                "connections were closed with output that their clients did not take"
+            );
+        }
+    }
+}
