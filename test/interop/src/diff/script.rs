@@ -239,28 +239,12 @@ impl Request {
             Self::Read { path, watch, .. } => place.path(Body::new(), path).bool(*watch),
             Self::Of { path, .. } => place.path(Body::new(), path),
             Self::Watch { path, number, .. } => place.path(Body::new(), path).i32(*number),
-            Self::Multi { elements, .. } => {
-                let element = |body: Body, request: &Self| {
-                    body.i32(request.op())
-                        .bool(false)
-                        .i32(-1)
-                        .raw(&request.body(place).0)
-                };
-                elements
-                    .iter()
-                    .fold(Body::new(), element)
-                    .i32(-1)
-                    .bool(true)
-                    .i32(-1)
-            }
+            Self::Multi { elements, .. } => multi(elements, place),
             Self::SetWatches { since, lists } => {
-                let list = |body: Body, paths: &Vec<Path>| {
-                    let count = i32::try_from(paths.len()).unwrap_or(0);
-                    paths
-                        .iter()
-                        .fold(body.i32(count), |body, path| place.path(body, path))
-                };
-                lists.iter().fold(Body::new().i64(place.zxid(*since)), list)
+                let body = Body::new().i64(place.zxid(*since));
+                lists
+                    .iter()
+                    .fold(body, |body, paths| place.paths(body, paths))
             }
             Self::Auth { scheme, auth } => {
                 Body::new().i32(0).string(scheme).buffer(auth.as_deref())
@@ -274,6 +258,21 @@ impl Request {
             Self::Bare { .. } => Body::new(),
         }
     }
+}
+
+fn multi(elements: &[Request], place: &Place<'_>) -> Body {
+    let element = |body: Body, request: &Request| {
+        body.i32(request.op())
+            .bool(false)
+            .i32(-1)
+            .raw(&request.body(place).0)
+    };
+    elements
+        .iter()
+        .fold(Body::new(), element)
+        .i32(-1)
+        .bool(true)
+        .i32(-1)
 }
 
 fn write_acl(body: Body, acl: Option<&[AclEntry]>) -> Body {
@@ -302,6 +301,13 @@ impl Place<'_> {
             Some(path) => body.string(&path),
             None => body.buffer(None),
         }
+    }
+
+    fn paths(&self, body: Body, paths: &[Path]) -> Body {
+        let count = i32::try_from(paths.len()).unwrap_or(0);
+        paths
+            .iter()
+            .fold(body.i32(count), |body, path| self.path(body, path))
     }
 
     /// The path as text; `None` for a null string.
