@@ -5,7 +5,8 @@ use zabra_peer::{Ask, Commit, Origin};
 use zabra_proto::client::{
     Create2Response, ErrorResponse, GetDataResponse, MultiHeader, PathResponse, StatResponse,
 };
-use zabra_proto::{ErrorCode, MonoMillis, OpCode, SessionId, Stat, Txn, Zxid};
+use zabra_proto::txn::Payload;
+use zabra_proto::{ErrorCode, MonoMillis, OpCode, SessionId, Stat, Txn, TxnHeader};
 use zabra_tree::{Applied, Outcome};
 
 use crate::conn::{Parked, Wait};
@@ -24,23 +25,19 @@ impl Clients {
             watchers: Vec::new(),
         };
         let applied = replica.apply(&payload, &mut notifier);
-        match commit.origin {
-            Some(Origin {
-                conn,
-                ask: Ask::Session,
-                ..
-            }) => {
-                if let Txn::CreateSession(t) = &payload.txn {
-                    self.on_session_granted(conn, payload.header.session, t.timeout_ms);
-                }
+        let Payload { header, txn, .. } = &payload;
+        match (commit.origin, txn) {
+            (Some(origin), Txn::CreateSession(t)) if origin.ask == Ask::Session => {
+                self.on_session_granted(origin.conn, header.session, t.timeout_ms);
             }
-            Some(origin) => {
-                self.answer_commit(origin, commit.zxid, &payload.txn, &applied, replica, now)
-            }
-            None => {}
+            (Some(origin), _) => self.answer_commit(origin, header, txn, &applied, replica, now),
+            (None, _) => {}
         }
-        if matches!(payload.txn, Txn::CloseSession(_)) {
-            self.end_session(payload.header.session, commit.origin);
+        if matches!(txn, Txn::CloseSession(_)) {
+            self.end_session(header.session, commit.origin);
+        }
+        if let Some(origin) = commit.origin {
+            self.serve_parked(origin.conn, replica, now);
         }
         self.ease();
     }
@@ -48,7 +45,7 @@ impl Clients {
     fn answer_commit(
         &mut self,
         origin: Origin,
-        zxid: Zxid,
+        header: &TxnHeader,
         txn: &Txn<'_>,
         applied: &Applied,
         replica: &Replica,
@@ -57,29 +54,25 @@ impl Clients {
         let Some((conn, reading)) = self.reading(origin.conn, replica, now) else {
             return;
         };
-        let is_next = matches!(conn.parked.front(), Some(Parked { wait: Wait::Peer { seq, .. }, .. }) if *seq == origin.seq);
-        assert!(
-            is_next,
-            "a commit is answered out of the order of its session (P98)"
-        );
+        if conn.closing().is_some() {
+            return;
+        }
         let Some(Parked {
             xid,
             since,
             wait: Wait::Peer { op, .. },
-        }) = conn.parked.pop_front()
+        }) = conn.next_committed(origin.seq)
         else {
             return;
         };
-        conn.with_peer -= 1;
-        if conn.closing().is_none() {
-            let at = conn.out.len();
-            let frame = OpenFrame::reply(xid, zxid, error_of(txn, applied.outcome), &mut conn.out);
-            put_result(op, txn, applied, replica, &mut conn.out);
-            frame.end(&mut conn.out);
-            reads::count(reading.stats, conn, op, xid, zxid, since, now, at);
-        }
+        let at = conn.out.len();
+        let zxid = header.zxid;
+        let frame = OpenFrame::reply(xid, zxid, error_of(txn, applied.outcome), &mut conn.out);
+        put_result(op, txn, applied, replica, &mut conn.out);
+        frame.end(&mut conn.out);
+        reads::count(reading.stats, conn, op, xid, zxid, since, now, at);
         self.outstanding -= 1;
-        self.serve_parked(origin.conn, replica, now);
+        self.mark(origin.conn);
     }
 
     /// The session is gone: its connection is told nothing more, whoever asked for the end (P84).

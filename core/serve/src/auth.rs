@@ -2,29 +2,28 @@
 
 use zabra_proto::Identity;
 use zabra_proto::client::AuthPacket;
-use zabra_tree::acl::{self, AclRules};
+use zabra_tree::acl;
 
-use crate::Conn;
+use crate::{Conn, ServeOptions};
+
+/// So many bytes of identities a connection may collect; a user's name can be as long as a frame (R11).
+const IDENTITIES_LEN_MAX: usize = 64 * 1024;
 
 /// Adds the identities that a packet shows; false if it is refused. Identities belong to the connection, and none is
 /// ever taken away (P126).
 pub(crate) fn add_identities(
     conn: &mut Conn,
     packet: &AuthPacket<'_>,
-    super_digest: Option<&str>,
-    rules: &AclRules,
+    options: &ServeOptions,
 ) -> bool {
     match packet.scheme.as_deref() {
-        Some("digest") if rules.digest => {
+        Some("digest") if options.acl.digest => {
             let Some(credentials) = packet.auth else {
                 return false;
             };
             let identity = acl::digest_identity(credentials);
-            if super_digest == Some(identity.id.as_str()) {
-                add(conn, Identity::new("super", ""));
-            }
-            add(conn, identity);
-            true
+            let is_super = options.super_digest.as_deref() == Some(identity.id.as_str());
+            (!is_super || add(conn, Identity::new("super", ""))) && add(conn, identity)
         }
         // Every connection has its address already.
         Some("ip") => true,
@@ -32,8 +31,16 @@ pub(crate) fn add_identities(
     }
 }
 
-fn add(conn: &mut Conn, identity: Identity) {
-    if !conn.identities.contains(&identity) {
+/// Whether the connection has the identity now.
+fn add(conn: &mut Conn, identity: Identity) -> bool {
+    if conn.identities.contains(&identity) {
+        return true;
+    }
+    let len = |identity: &Identity| identity.scheme.len() + identity.id.len();
+    let total = conn.identities.iter().map(len).sum::<usize>() + len(&identity);
+    let fits = total <= IDENTITIES_LEN_MAX;
+    if fits {
         conn.identities.push(identity);
     }
+    fits
 }

@@ -50,9 +50,9 @@ impl<F: FnMut(Input<'_>)> Upstream for F {
 pub type Word = [u8; 4];
 
 #[derive(Debug)]
-struct Slot {
+pub(crate) struct Slot {
     generation: u32,
-    conn: Option<Box<Conn>>,
+    pub(crate) conn: Option<Box<Conn>>,
 }
 
 /// The connections of one poller.
@@ -61,24 +61,24 @@ struct Slot {
 /// [`Self::take_dirty`], and tells of the end with [`Self::remove`].
 pub struct Clients {
     pub(crate) options: ServeOptions,
-    slots: Vec<Slot>,
+    pub(crate) slots: Vec<Slot>,
     free: Vec<u32>,
     open: usize,
     pub(crate) by_session: HashMap<SessionId, ConnId>,
     pub(crate) watches: WatchTable,
-    dirty: Vec<ConnId>,
-    resumable: Vec<ConnId>,
-    throttled: Vec<ConnId>,
+    pub(crate) dirty: Vec<ConnId>,
+    pub(crate) resumable: Vec<ConnId>,
+    pub(crate) throttled: Vec<ConnId>,
     words: Vec<(ConnId, Word)>,
     /// Output buffers that no connection needs just now: an idle connection holds none.
-    spare: Vec<Vec<u8>>,
+    pub(crate) spare: Vec<Vec<u8>>,
     pub(crate) outstanding: usize,
     pub(crate) stats: ServerStats,
 }
 
-/// How many unused output buffers are kept, and how large each may be.
-const SPARE_BUFFERS_MAX: usize = 64;
-const SPARE_LEN_MAX: usize = 256 * 1024;
+/// Longest connect request: one is 45 bytes and the rest of an odd password. Nobody can make the server hold more
+/// before there is a session (P119).
+const CONNECT_LEN_MAX: usize = 4096;
 
 impl Clients {
     /// No connections. The seed is for the watch table's hashes.
@@ -130,7 +130,7 @@ impl Clients {
         let Some(conn) = slot.conn.take() else { return };
         self.free.push(id.0 as u32);
         self.open -= 1;
-        self.outstanding -= conn.with_peer;
+        self.outstanding -= conn.parked.len();
         self.watches.drop_watcher(Watcher(id.0));
         if self.by_session.get(&conn.session) == Some(&id) {
             self.by_session.remove(&conn.session);
@@ -161,6 +161,12 @@ impl Clients {
         self.slots.iter().filter_map(|slot| slot.conn.as_deref())
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Conn> {
+        self.slots
+            .iter_mut()
+            .filter_map(|slot| slot.conn.as_deref_mut())
+    }
+
     /// Number of connections.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -173,7 +179,7 @@ impl Clients {
         self.open == 0
     }
 
-    /// Requests that are with the peer.
+    /// Requests that wait for an answer, on all connections.
     #[must_use]
     pub fn outstanding(&self) -> usize {
         self.outstanding
@@ -198,11 +204,7 @@ impl Clients {
 
     /// Starts counting anew for each connection (`crst`).
     pub fn reset_conn_stats(&mut self) {
-        for conn in self
-            .slots
-            .iter_mut()
-            .filter_map(|slot| slot.conn.as_deref_mut())
-        {
+        for conn in self.iter_mut() {
             conn.stats = crate::ConnStats::new(conn.stats.established);
         }
     }
@@ -216,65 +218,41 @@ impl Clients {
         now: MonoMillis,
         upstream: &mut impl Upstream,
     ) {
-        let Some(conn) = self.conn_mut(id) else {
+        let Some(conn) = self.conn_mut(id).filter(|conn| conn.closing().is_none()) else {
             return;
         };
         conn.heard = now;
         conn.touched = true;
-        if conn.input.is_empty() {
-            let used = self.consume(id, bytes, replica, now, upstream);
-            if let Some(conn) = self.conn_mut(id)
-                && conn.closing().is_none()
-            {
-                conn.input
-                    .extend_from_slice(bytes.get(used..).unwrap_or_default());
-            }
-            return;
+        if !conn.input.is_empty() {
+            conn.input.extend_from_slice(bytes);
+            return self.consume_input(id, replica, now, upstream);
         }
-        let mut input = std::mem::take(&mut conn.input);
-        input.extend_from_slice(bytes);
-        let used = self.consume(id, &input, replica, now, upstream);
-        let Some(conn) = self.conn_mut(id) else {
-            return;
-        };
-        if conn.closing().is_none() && used < input.len() {
-            input.drain(..used);
-            conn.input = input;
+        let used = self.consume(id, bytes, replica, now, upstream);
+        if let Some(conn) = self.conn_mut(id).filter(|conn| conn.closing().is_none()) {
+            conn.input
+                .extend_from_slice(bytes.get(used..).unwrap_or_default());
         }
     }
 
-    /// Goes on with connections that may be read again: their session was decided, or the load has eased.
-    pub fn resume(
+    /// Goes on with what came earlier.
+    pub(crate) fn consume_input(
         &mut self,
+        id: ConnId,
         replica: &Replica,
         now: MonoMillis,
         upstream: &mut impl Upstream,
-    ) -> Vec<ConnId> {
-        let resumed = std::mem::take(&mut self.resumable);
-        for id in &resumed {
-            if self.conn(*id).is_some_and(|conn| !conn.input.is_empty()) {
-                self.on_bytes(*id, &[], replica, now, upstream);
-            }
+    ) {
+        let Some(conn) = self.conn_mut(id) else {
+            return;
+        };
+        let mut input = std::mem::take(&mut conn.input);
+        let used = self.consume(id, &input, replica, now, upstream);
+        if let Some(conn) = self.conn_mut(id).filter(|conn| conn.closing().is_none())
+            && used < input.len()
+        {
+            input.drain(..used);
+            conn.input = input;
         }
-        resumed
-    }
-
-    /// Whether [`Self::resume`] has something to do.
-    #[must_use]
-    pub fn has_resumable(&self) -> bool {
-        !self.resumable.is_empty()
-    }
-
-    /// Whether the connection's socket should be read.
-    #[must_use]
-    pub fn is_readable(&self, id: ConnId) -> bool {
-        self.conn(id).is_some_and(|conn| self.may_read(conn))
-    }
-
-    fn may_read(&self, conn: &Conn) -> bool {
-        matches!(conn.state, State::Greeting | State::Open)
-            && !conn.throttled
-            && conn.out.len() < self.options.out_len_pause
     }
 
     /// Handles whole frames; returns how many bytes they were.
@@ -298,9 +276,13 @@ impl Clients {
             let Some((head, rest)) = rest.split_first_chunk::<4>() else {
                 return used;
             };
+            let len_max = match conn.state {
+                State::Greeting => self.options.frame_len_max.min(CONNECT_LEN_MAX),
+                _ => self.options.frame_len_max,
+            };
             let len = usize::try_from(i32::from_be_bytes(*head))
                 .ok()
-                .filter(|n| *n <= self.options.frame_len_max);
+                .filter(|n| *n <= len_max);
             let Some(len) = len else {
                 self.on_bad_length(id, *head);
                 return bytes.len();
@@ -354,20 +336,22 @@ impl Clients {
     /// Sends a word's answer as it is, then closes. No answer closes at once.
     pub fn answer_word(&mut self, id: ConnId, text: &[u8]) {
         self.ready_to_write(id);
-        if let Some(conn) = self.conn_mut(id) {
+        let greeting = |conn: &&mut Conn| conn.state == State::Greeting;
+        if let Some(conn) = self.conn_mut(id).filter(greeting) {
             conn.out.extend_from_slice(text);
-            conn.close(CloseReason::WordAnswered);
+            self.close(id, CloseReason::WordAnswered);
         }
-        self.mark(id);
     }
 
-    /// Closes a connection once its output is sent.
+    /// Closes a connection once its output is sent. What it still waits for is done, but answered to nobody.
     pub fn close(&mut self, id: ConnId, reason: CloseReason) {
-        if let Some(conn) = self.conn_mut(id) {
-            conn.close(reason);
-            conn.input = Vec::new();
-        }
+        let Some(conn) = self.conn_mut(id).filter(|conn| conn.closing().is_none()) else {
+            return;
+        };
+        let waiting = conn.close(reason);
+        self.outstanding -= waiting;
         self.mark(id);
+        self.ease();
     }
 
     /// Closes all connections: the server stops.
@@ -389,190 +373,40 @@ impl Clients {
         let Some(conn) = self.conn_mut(origin.conn) else {
             return;
         };
-        let waits =
-            |p: &crate::conn::Parked| matches!(p.wait, Wait::Peer { seq, .. } if seq == origin.seq);
-        let Some(parked) = conn.parked.iter_mut().find(|p| waits(p)) else {
-            return;
-        };
-        if let Wait::Peer { op, echo, .. } = &mut parked.wait {
+        let answered = conn
+            .parked
+            .iter_mut()
+            .find(|parked| parked.is_with_peer(origin.seq));
+        if let Some(parked) = answered
+            && let Wait::Peer { op, echo, .. } = &mut parked.wait
+        {
             parked.wait = Wait::Answered {
                 op: *op,
                 error,
                 echo: echo.take(),
             };
-            conn.with_peer -= 1;
-            self.outstanding -= 1;
+            self.serve_parked(origin.conn, replica, now);
+            self.ease();
         }
-        self.serve_parked(origin.conn, replica, now);
-        self.ease();
     }
 
     /// Answers the parked requests whose turn has come: all up to the next that the peer has.
     pub(crate) fn serve_parked(&mut self, id: ConnId, replica: &Replica, now: MonoMillis) {
-        self.ready_to_write(id);
-        let Some(slot) = self.slots.get_mut(id.0 as u32 as usize) else {
-            return;
-        };
-        let Some(conn) = slot.conn.as_deref_mut().filter(|conn| conn.id == id) else {
-            return;
-        };
-        let mut reading = Reading {
-            replica,
-            watches: &mut self.watches,
-            options: &self.options,
-            stats: &mut self.stats,
-            now,
-        };
-        while conn.closing().is_none()
-            && conn
-                .parked
-                .front()
-                .is_some_and(|p| !matches!(p.wait, Wait::Peer { .. }))
-        {
-            let Some(parked) = conn.parked.pop_front() else {
-                break;
-            };
-            reading.answer_parked(conn, parked);
-        }
-        self.mark(id);
-    }
-
-    /// With the load eased, connections that were not read are read again.
-    pub(crate) fn ease(&mut self) {
-        if self.throttled.is_empty() || self.outstanding > self.options.outstanding_max {
-            return;
-        }
-        for id in std::mem::take(&mut self.throttled) {
-            if let Some(conn) = self.conn_mut(id) {
-                conn.throttled = false;
-                self.resumable.push(id);
-            }
-        }
-    }
-
-    pub(crate) fn throttle(&mut self, id: ConnId) {
-        if self.outstanding <= self.options.outstanding_max {
-            return;
-        }
-        if let Some(conn) = self.conn_mut(id)
-            && !conn.throttled
-        {
-            conn.throttled = true;
-            self.throttled.push(id);
-        }
-    }
-
-    pub(crate) fn will_resume(&mut self, id: ConnId) {
-        self.resumable.push(id);
-    }
-
-    /// Gives a connection a buffer to write into.
-    pub(crate) fn ready_to_write(&mut self, id: ConnId) {
-        let Some(slot) = self.slots.get_mut(id.0 as u32 as usize) else {
-            return;
-        };
-        if let Some(conn) = slot.conn.as_deref_mut()
-            && conn.out.capacity() == 0
-        {
-            conn.out = self.spare.pop().unwrap_or_default();
-        }
-    }
-
-    /// Notes that a connection has output or is to be closed; closes it if its client does not read (P95).
-    pub(crate) fn mark(&mut self, id: ConnId) {
         let out_len_max = self.options.out_len_max;
-        let Some(conn) = self.conn_mut(id) else {
+        let mut served = 0;
+        let Some((conn, mut reading)) = self.reading(id, replica, now) else {
             return;
         };
-        if conn.out.len() > out_len_max {
-            conn.close(CloseReason::SlowReader);
-        }
-        if !conn.dirty {
-            conn.dirty = true;
-            self.dirty.push(id);
-        }
-    }
-
-    /// The connections that have output or are to be closed, each once.
-    pub fn take_dirty(&mut self) -> Vec<ConnId> {
-        let dirty = std::mem::take(&mut self.dirty);
-        for id in &dirty {
-            if let Some(conn) = self.conn_mut(*id) {
-                conn.dirty = false;
-            }
-        }
-        dirty
-    }
-
-    /// What is to be sent to a client.
-    #[must_use]
-    pub fn output(&self, id: ConnId) -> &[u8] {
-        self.conn(id).map_or(&[], |conn| &conn.out)
-    }
-
-    /// Notes that the first `n` bytes of the output went.
-    pub fn sent(&mut self, id: ConnId, n: usize) {
-        let pause = self.options.out_len_pause;
-        let Some(slot) = self.slots.get_mut(id.0 as u32 as usize) else {
-            return;
-        };
-        let Some(conn) = slot.conn.as_deref_mut().filter(|conn| conn.id == id) else {
-            return;
-        };
-        let paused = conn.out.len() >= pause;
-        if n < conn.out.len() {
-            conn.out.drain(..n);
-        } else {
-            conn.out.clear();
-            let buffer = std::mem::take(&mut conn.out);
-            if self.spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() <= SPARE_LEN_MAX {
-                self.spare.push(buffer);
-            }
-        }
-        if paused && conn.out.len() < pause {
-            self.resumable.push(id);
-        }
-    }
-
-    /// Tells the peer which sessions were heard of since the last call.
-    pub fn report_touches(&mut self, upstream: &mut impl Upstream) {
-        for conn in self
-            .slots
-            .iter_mut()
-            .filter_map(|slot| slot.conn.as_deref_mut())
+        // Its client is slow if all this is too much; the bound holds while the answers are made (P118).
+        while conn.unsent_len() <= out_len_max
+            && let Some(parked) = conn.next_in_turn()
         {
-            if std::mem::take(&mut conn.touched) && conn.state == State::Open {
-                upstream.input(Input::Touched {
-                    session: conn.session,
-                    heard: conn.heard,
-                });
-            }
+            reading.answer_parked(conn, parked);
+            served += 1;
         }
-    }
-
-    /// Closes connections that have been silent too long (protocol 10.4).
-    pub fn close_idle(&mut self, now: MonoMillis) {
-        let greeting_ms_max = self.options.greeting_ms_max;
-        let is_idle = |conn: &Conn| {
-            let silent = now.since(conn.heard);
-            match conn.state {
-                State::Greeting => silent > greeting_ms_max,
-                State::Open => {
-                    silent
-                        > u64::try_from(conn.timeout_ms)
-                            .unwrap_or(0)
-                            .max(greeting_ms_max)
-                }
-                State::Connecting { .. } | State::Closing(_) => false,
-            }
-        };
-        let idle: Vec<ConnId> = self
-            .iter()
-            .filter(|conn| is_idle(conn))
-            .map(Conn::id)
-            .collect();
-        for id in idle {
-            self.close(id, CloseReason::Idle);
+        self.outstanding -= served;
+        if served > 0 {
+            self.mark(id);
         }
     }
 

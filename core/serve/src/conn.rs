@@ -78,6 +78,23 @@ pub(crate) enum Wait {
     Turn { op: OpCode, body: Box<[u8]> },
 }
 
+impl Parked {
+    /// Whether it waits for the peer's answer with this number.
+    pub(crate) fn is_with_peer(&self, number: u64) -> bool {
+        matches!(self.wait, Wait::Peer { seq, .. } if seq == number)
+    }
+
+    /// Bytes that it keeps.
+    fn len(&self) -> usize {
+        match &self.wait {
+            Wait::Turn { body, .. } => body.len(),
+            Wait::Peer { echo, .. } | Wait::Answered { echo, .. } => {
+                echo.as_deref().map_or(0, str::len)
+            }
+        }
+    }
+}
+
 /// One client connection. An idle one costs a few hundred bytes: its buffers are given back when they are empty.
 #[derive(Debug)]
 pub struct Conn {
@@ -88,13 +105,14 @@ pub struct Conn {
     pub(crate) timeout_ms: i32,
     pub(crate) identities: Vec<Identity>,
     pub(crate) parked: VecDeque<Parked>,
-    /// How many of the parked are with the peer.
-    pub(crate) with_peer: usize,
+    /// Bytes that the parked requests keep.
+    pub(crate) parked_len: usize,
     pub(crate) next_seq: u64,
     /// The beginning of a frame whose rest has not come, or frames that may not be read yet.
     pub(crate) input: Vec<u8>,
-    /// Frames to be sent.
+    /// Frames to be sent, behind `out_sent` bytes that went already.
     pub(crate) out: Vec<u8>,
+    pub(crate) out_sent: usize,
     pub(crate) heard: MonoMillis,
     pub(crate) touched: bool,
     pub(crate) dirty: bool,
@@ -112,10 +130,11 @@ impl Conn {
             timeout_ms: 0,
             identities: vec![Identity::new("ip", &remote.ip().to_canonical().to_string())],
             parked: VecDeque::new(),
-            with_peer: 0,
+            parked_len: 0,
             next_seq: 1,
             input: Vec::new(),
             out: Vec::new(),
+            out_sent: 0,
             heard: now,
             touched: false,
             dirty: false,
@@ -169,10 +188,59 @@ impl Conn {
         }
     }
 
-    pub(crate) fn close(&mut self, reason: CloseReason) {
-        if self.closing().is_none() {
-            self.state = State::Closing(reason);
+    /// Ends it, with all that came and is not answered; returns how many requests that are. A client that does not
+    /// read is not waited for either.
+    pub(crate) fn close(&mut self, reason: CloseReason) -> usize {
+        self.state = State::Closing(reason);
+        self.input = Vec::new();
+        self.parked_len = 0;
+        if reason == CloseReason::SlowReader {
+            self.drop_output();
         }
+        std::mem::take(&mut self.parked).len()
+    }
+
+    /// Gives up on what is not sent.
+    pub(crate) fn drop_output(&mut self) {
+        self.out = Vec::new();
+        self.out_sent = 0;
+    }
+
+    /// What is to be sent.
+    pub(crate) fn unsent(&self) -> &[u8] {
+        self.out.get(self.out_sent..).unwrap_or_default()
+    }
+
+    pub(crate) fn unsent_len(&self) -> usize {
+        self.out.len() - self.out_sent
+    }
+
+    pub(crate) fn park(&mut self, parked: Parked) {
+        self.parked_len += parked.len();
+        self.parked.push_back(parked);
+    }
+
+    fn unpark(&mut self) -> Option<Parked> {
+        let parked = self.parked.pop_front()?;
+        self.parked_len -= parked.len();
+        Some(parked)
+    }
+
+    /// Takes the first parked request, if it does not wait for the peer.
+    pub(crate) fn next_in_turn(&mut self) -> Option<Parked> {
+        let with_peer = matches!(self.parked.front()?.wait, Wait::Peer { .. });
+        if with_peer { None } else { self.unpark() }
+    }
+
+    /// Takes the first parked request, which the peer has just committed.
+    pub(crate) fn next_committed(&mut self, seq: u64) -> Option<Parked> {
+        assert!(
+            self.parked
+                .front()
+                .is_some_and(|parked| parked.is_with_peer(seq)),
+            "a commit is answered out of the order of its session (P98)"
+        );
+        self.unpark()
     }
 }
 

@@ -3,7 +3,7 @@
 use zabra_jute::{Decode, Reader};
 use zabra_peer::Input;
 use zabra_proto::client::{ConnectRequest, ConnectResponse};
-use zabra_proto::{ConnId, MonoMillis, SessionId, password};
+use zabra_proto::{ConnId, MonoMillis, SessionId, Zxid, password};
 
 use crate::clients::Upstream;
 use crate::conn::State;
@@ -23,7 +23,9 @@ impl Clients {
         let Ok(request) = ConnectRequest::decode(&mut Reader::new(frame)) else {
             return self.close(id, CloseReason::Malformed);
         };
-        if request.last_zxid_seen > replica.last_zxid() {
+        // Headers without a zxid carry −1, and some clients remember it as the last that they saw.
+        let seen = request.last_zxid_seen;
+        if seen > replica.last_zxid() && seen != Zxid::from_wire(-1) {
             // The client must not go back in time (P85): it will try another server.
             self.stats.clients_ahead += 1;
             return self.close(id, CloseReason::ClientAhead);
@@ -67,10 +69,13 @@ impl Clients {
     /// The session is the connection's.
     pub fn on_session_granted(&mut self, id: ConnId, session: SessionId, timeout_ms: i32) {
         self.ready_to_write(id);
-        let Some(conn) = self.conn_mut(id) else {
+        let Some(State::Connecting { read_only }) = self.conn(id).map(|conn| conn.state) else {
             return;
         };
-        let State::Connecting { read_only } = conn.state else {
+        // Another connection may have asked for it meanwhile, and got it: the last one has it.
+        self.close_elsewhere(session, id);
+        self.ready_to_write(id);
+        let Some(conn) = self.conn_mut(id) else {
             return;
         };
         let response = ConnectResponse {

@@ -19,6 +19,7 @@ mod apply;
 mod auth;
 mod clients;
 mod conn;
+mod flow;
 mod frame;
 mod handshake;
 mod notify;

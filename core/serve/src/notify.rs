@@ -37,13 +37,13 @@ impl Clients {
         list: &[Acl<'static>],
         zxid: Zxid,
     ) {
-        self.ready_to_write(id);
         let Some(conn) = self.conn(id) else { return };
         if conn.closing().is_some()
             || !acl::check(list, Perms::READ, &conn.identities, &self.options.acl)
         {
             return;
         }
+        self.ready_to_write(id);
         if let Some(conn) = self.conn_mut(id) {
             frame::notification(kind, path, Some(zxid), &mut conn.out);
             conn.stats.sent += 1;

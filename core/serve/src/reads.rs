@@ -8,7 +8,7 @@ use zabra_proto::client::{
     PathWatchRequest, RequestHeader, SaslToken, StatResponse, WhoAmIResponse,
 };
 use zabra_proto::multi::{self, MultiReadOp};
-use zabra_proto::{Acl, ConnId, ErrorCode, MonoMillis, OpCode, Perms, Xid, Zxid};
+use zabra_proto::{ConnId, ErrorCode, MonoMillis, OpCode, Perms, Xid, Zxid};
 use zabra_tree::{NodeId, WatchMode, WatchTable, Watcher, acl};
 
 use crate::clients::{ServeOptions, Upstream};
@@ -87,7 +87,7 @@ impl Clients {
             reading.answer(conn, xid, op, body, now);
             self.mark(id);
         } else {
-            conn.parked.push_back(Parked {
+            conn.park(Parked {
                 xid,
                 since: now,
                 wait: Wait::Turn {
@@ -95,6 +95,8 @@ impl Clients {
                     body: body.into(),
                 },
             });
+            self.outstanding += 1;
+            self.throttle(id);
         }
     }
 
@@ -141,8 +143,7 @@ impl Clients {
         };
         let seq = conn.next_seq;
         conn.next_seq += 1;
-        conn.with_peer += 1;
-        conn.parked.push_back(Parked {
+        conn.park(Parked {
             xid,
             since: now,
             wait: Wait::Peer { seq, op, echo },
@@ -189,12 +190,14 @@ impl Clients {
             return self.close(id, CloseReason::Malformed);
         };
         self.ready_to_write(id);
-        let super_digest = self.options.super_digest.clone();
-        let rules = self.options.acl.clone();
-        let Some(conn) = self.conn_mut(id) else {
+        let Some(conn) = self
+            .slots
+            .get_mut(id.0 as u32 as usize)
+            .and_then(|slot| slot.conn.as_deref_mut())
+        else {
             return;
         };
-        if crate::auth::add_identities(conn, &packet, super_digest.as_deref(), &rules) {
+        if crate::auth::add_identities(conn, &packet, &self.options) {
             frame::header(xid, Zxid::ZERO, ErrorCode::OK, &mut conn.out);
             self.mark(id);
         } else {
@@ -429,14 +432,12 @@ impl Reading<'_> {
             &conn.identities,
             &self.options.acl,
         );
-        let mask = |entry: &Acl<'static>| match entry.id.split_once(':') {
-            Some((user, _)) if !is_admin && entry.scheme == "digest" => Acl {
-                id: Text::Owned(format!("{user}:x")),
-                ..entry.clone()
-            },
-            _ => entry.clone(),
+        let list = tree.acl(node);
+        let acl = if is_admin {
+            list.to_vec()
+        } else {
+            acl::masked(list)
         };
-        let acl = tree.acl(node).iter().map(mask).collect();
         GetAclResponse {
             acl,
             stat: tree.stat(node),

@@ -112,6 +112,7 @@ impl Reading<'_> {
             None => self.watches.add(Watcher(conn.id.0), path, mode),
             Some(kind) if self.may_hear(conn, path) => {
                 frame::notification(kind, path, None, &mut conn.out);
+                conn.stats.sent += 1;
                 self.stats.sent += 1;
             }
             Some(_) => {}
