@@ -201,6 +201,7 @@ impl Config {
         world: &dyn World,
     ) -> Result<Self, ConfigError> {
         let mut source = Source::new(Some(file), defined);
+        survey::refuse_bad_values(&mut source)?;
         survey::refuse_unsupported(&source)?;
         let storage = Storage::read(&mut source, file.name())?;
         let mut ensemble = Ensemble::read(&mut source)?;

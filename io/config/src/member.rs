@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// The id of a member, as in `server.N` and `myid`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -188,11 +189,15 @@ impl fmt::Display for Membership {
     }
 }
 
+/// An address of version 6 stands in brackets and without `::`, as Java writes it.
 fn bracketed(host: &str) -> String {
-    if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
+    match host.parse::<Ipv6Addr>() {
+        Ok(address) => {
+            let groups = address.segments().map(|group| format!("{group:x}"));
+            format!("[{}]", groups.join(":"))
+        }
+        Err(_) if host.contains(':') => format!("[{host}]"),
+        Err(_) => host.to_owned(),
     }
 }
 
@@ -302,7 +307,7 @@ mod tests {
             ),
             (
                 "[::1]:2888:3888;[::2]:2181",
-                "[::1]:2888:3888:participant;[::2]:2181",
+                "[0:0:0:0:0:0:0:1]:2888:3888:participant;[0:0:0:0:0:0:0:2]:2181",
             ),
             (
                 "b:2888:3888|a:2889:3889",

@@ -33,6 +33,19 @@ pub(crate) fn refuse_unsupported(source: &Source) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// Apache's parser reads every key that it knows, whether or not it acts; so a bad value of any is an error.
+pub(crate) fn refuse_bad_values(source: &mut Source) -> Result<(), ConfigError> {
+    for setting in table::all().filter(|setting| setting.place == Place::File) {
+        match setting.kind {
+            Kind::Int => source.int_if_given(setting.key).map(drop)?,
+            Kind::Long => source.long_if_given(setting.key).map(drop)?,
+            Kind::Bool => source.flag(setting.key).map(drop)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn is_default(setting: &Setting, value: &str) -> bool {
     match setting.kind {
         // What is not true is false, or is judged where the flag is read.
