@@ -28,6 +28,7 @@ pub mod record;
 mod recover;
 mod segment;
 mod snapshot;
+pub mod tools;
 mod truncate;
 mod vfs;
 mod window;
