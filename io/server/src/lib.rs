@@ -17,5 +17,5 @@ pub mod seat;
 pub mod stats;
 pub mod words;
 
-pub use run::{Server, StartError, Stopper};
+pub use run::{RunError, Server, StartError, Stopper, run};
 pub use seat::Fatal;

@@ -56,6 +56,8 @@ const SPACE_INTERVAL: Duration = Duration::from_secs(5);
 const SPACE_MIN: u64 = 128 << 20;
 /// How much of the tree is encoded under one read guard.
 const CHUNK_LEN: usize = 64 << 10;
+/// The image ends with the ustring `/` (protocol 13).
+const END_MARKER_LEN: usize = 5;
 /// Snapshots are written no faster than this, bytes per second, so that the log has the disk.
 const RATE_MAX: f64 = 192e6;
 
@@ -215,6 +217,10 @@ fn write_image(
             let replica = work.replica.read().unwrap_or_else(PoisonError::into_inner);
             walk.chunk(&replica.tree, CHUNK_LEN, &mut chunk)
         };
+        if is_last {
+            // The tree's end marker is the writer's to set.
+            chunk.truncate(chunk.len().saturating_sub(END_MARKER_LEN));
+        }
         writer.chunk(&chunk)?;
         if is_last {
             return Ok(Some(writer));

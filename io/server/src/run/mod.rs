@@ -10,4 +10,4 @@ mod start;
 
 pub use background::Background;
 pub use loader::Loader;
-pub use start::{Server, StartError, Stopper};
+pub use start::{RunError, Server, StartError, Stopper, run};

@@ -75,6 +75,35 @@ impl StartError {
     }
 }
 
+/// Why a server ended other than in good order.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// It never began.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It could not go on.
+    #[error(transparent)]
+    Fatal(#[from] Fatal),
+}
+
+impl RunError {
+    /// The exit code of the process.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Start(error) => error.exit_code(),
+            Self::Fatal(_) => 1,
+        }
+    }
+}
+
+/// A server's whole life: until SIGTERM or SIGINT, or until its disk fails.
+pub fn run(config: Config) -> Result<(), RunError> {
+    let mut server = Server::start(config)?;
+    server.stop_on_signals()?;
+    Ok(server.run()?)
+}
+
 /// A server whose port is open and whose state is loaded.
 #[derive(Debug)]
 pub struct Server {
@@ -111,11 +140,16 @@ struct Opened {
 impl Server {
     /// Opens the port, loads the data, and is ready to serve. Clients that connect meanwhile wait in the backlog.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_on(config, Arc::new(RealVfs))
+    }
+
+    /// The same on another file system, for tests with one that misbehaves.
+    pub fn start_on(config: Config, vfs: Arc<dyn Vfs>) -> Result<Self, StartError> {
         config.require_standalone()?;
         zabra_config::dirs::prepare(&config.storage)?;
         let listener = listen(&config)?;
         let address = listener.address();
-        let opened = open(&config)?;
+        let opened = open(&config, vfs)?;
         let replayed = opened.recovered.replayed;
         info!(last_zxid = %opened.recovered.last_zxid, replayed, took = ?opened.took, "the data is loaded");
         assemble(Arc::new(config), listener, address, opened)
@@ -229,9 +263,8 @@ fn listen(config: &Config) -> Result<Listener, StartError> {
 }
 
 /// Loads the state; a new database gets its first snapshot before anything is logged.
-fn open(config: &Config) -> Result<Opened, StartError> {
+fn open(config: &Config, vfs: Arc<dyn Vfs>) -> Result<Opened, StartError> {
     let began = Instant::now();
-    let vfs: Arc<dyn Vfs> = Arc::new(RealVfs);
     let dirs = DataDirs::new(&config.storage.data_dir, Some(&config.storage.data_log_dir));
     dirs.create(&*vfs).map_err(StartError::Storage)?;
     let lock = dirs.lock(&*vfs).map_err(StartError::Locked)?;

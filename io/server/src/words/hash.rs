@@ -22,9 +22,6 @@ mod tests {
     #[test]
     fn a_digest_has_a_line() {
         let digests = [(Zxid(0x80), 7), (Zxid(0x100), u64::MAX)];
-        assert_eq!(
-            hash(digests.into_iter()),
-            "80: 7\n100: -1\n"
-        );
+        assert_eq!(hash(digests.into_iter()), "80: 7\n100: -1\n");
     }
 }
