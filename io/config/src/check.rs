@@ -1,7 +1,7 @@
 //! `zabra check`: what a configuration would do, without starting a server.
 //!
-//! [`Report::on`] looks, [`Report::render`] tells, [`Report::exit_code`] is the code with which a server started now
-//! would end. Nothing is created or left bound.
+//! [`Report::on`] looks, [`Report::render`] tells, [`Report::exit_code`] is the code with which a
+//! server started now would end. Nothing is created or left bound.
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener};

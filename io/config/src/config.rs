@@ -1,7 +1,9 @@
-//! The configuration of a server, typed: every setting that acts, with its default where nothing was written.
+//! The configuration of a server, typed: every setting that acts, with its default where nothing
+//! was written.
 //!
-//! [`Config::load`] is the door. What a field means and how it can be given is a row of [`crate::table`]; here stand
-//! the types. Nothing is opened, bound or created: [`crate::dirs`] and the server do that.
+//! [`Config::load`] is the door. What a field means and how it can be given is a row of
+//! [`crate::table`]; here stand the types. Nothing is opened, bound or created: [`crate::dirs`] and
+//! the server do that.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -150,8 +152,8 @@ impl Config {
         }
     }
 
-    /// Reads the content of a `zoo.cfg`; `name` is its path, beside which dynamic files are looked for. No input
-    /// panics, whatever `bytes` are.
+    /// Reads the content of a `zoo.cfg`; `name` is its path, beside which dynamic files are looked
+    /// for. No input panics, whatever `bytes` are.
     pub fn from_bytes(
         name: &str,
         bytes: &[u8],
@@ -248,7 +250,8 @@ impl Config {
         self.ensemble.mode
     }
 
-    /// The error with which a server that can only run alone answers a configuration of an ensemble.
+    /// The error with which a server that can only run alone answers a configuration of an
+    /// ensemble.
     pub fn require_standalone(&self) -> Result<(), ConfigError> {
         if self.mode() == Mode::Standalone {
             return Ok(());
@@ -265,7 +268,7 @@ impl Config {
         ))
     }
 
-    /// The directory of `version-2`, as [`Storage::snapshot_dir`] and [`Storage::log_dir`] name it.
+    /// The data directory as written; [`Storage::snapshot_dir`] is what lies in it.
     pub fn data_dir(&self) -> &Path {
         &self.storage.data_dir
     }

@@ -1,8 +1,8 @@
 //! The data directories: whether they can be used, and making them so.
 //!
-//! Apache's rules (features CF-11, ST-02): a missing `version-2` is created unless `datadir.autocreate` is false, both
-//! must be writable, and two directories must not each hold files of the other. Every error here ends the process
-//! with code 3.
+//! Apache's rules (features CF-11, ST-02): a missing `version-2` is created unless
+//! `datadir.autocreate` is false, both must be writable, and two directories must not each hold
+//! files of the other. Every error here ends the process with code 3.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -94,7 +94,8 @@ pub fn state(storage: &Storage, role: &str, dir: &Path) -> DirState {
     }
 }
 
-/// Logs where snapshots belong, or the reverse, mean that the directories were exchanged or split (ZOOKEEPER-2967).
+/// Logs where snapshots belong, or the reverse, mean that the directories were exchanged or split
+/// (ZOOKEEPER-2967).
 pub fn refuse_swapped(storage: &Storage) -> Result<(), ConfigError> {
     if storage.log_dir() == storage.snapshot_dir() {
         return Ok(());

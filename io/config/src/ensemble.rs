@@ -1,6 +1,8 @@
-//! What a configuration says about the ensemble: members, roles, limits, and whether there is one at all.
+//! What a configuration says about the ensemble: members, roles, limits, and whether there is one
+//! at all.
 //!
-//! Nothing here starts one. A server that cannot run an ensemble asks [`Ensemble::mode`] and refuses.
+//! Nothing here starts one. A server that cannot run an ensemble asks [`Ensemble::mode`] and
+//! refuses.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -135,8 +137,8 @@ impl Ensemble {
         })
     }
 
-    /// Adds the members from `file` or from the dynamic file that it names, and `myid`; judges the whole as Apache
-    /// does.
+    /// Adds the members from `file` or from the dynamic file that it names, and `myid`; judges the
+    /// whole as Apache does.
     pub(crate) fn settle(
         &mut self,
         source: &mut Source,
@@ -182,7 +184,7 @@ impl Ensemble {
         if voters == 1 && self.standalone_enabled {
             source.warn(
                 "server.N",
-                "one server line alone is ignored and the server runs standalone; set standaloneEnabled=false for an ensemble of one",
+                "one server line alone is ignored; standaloneEnabled=false makes an ensemble of one",
             );
         } else if voters == 1 || voters == 2 {
             let text = format!(
@@ -259,7 +261,8 @@ impl Ensemble {
         self.membership.members.get(&self.my_id?)?.client.as_ref()
     }
 
-    /// The client address that counts: that of the own server line, which must not contradict `zoo.cfg`.
+    /// The client address that counts: that of the own server line, which must not contradict
+    /// `zoo.cfg`.
     pub(crate) fn client_listen(
         &self,
         source: &mut Source,

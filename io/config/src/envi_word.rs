@@ -1,7 +1,8 @@
 //! The answer to the four-letter word `envi` (features FL-15).
 //!
-//! The keys are Java's, since tools read them. What only a Java machine has is `<NA>`, Apache's own word for what is
-//! missing; the memory figures, named as in 3.9, are those of the machine and of this process.
+//! The keys are Java's, since tools read them. What only a Java machine has is `<NA>`, Apache's own
+//! word for what is missing; the memory figures, named as in 3.9, are those of the machine and of
+//! this process.
 
 use std::fmt::Write;
 use std::fs;

@@ -78,7 +78,8 @@ impl ConfigError {
         }
     }
 
-    /// An error about a data directory, which ends the process with [`ExitCode::UnableToAccessDatadir`].
+    /// An error about a data directory, which ends the process with
+    /// [`ExitCode::UnableToAccessDatadir`].
     pub fn datadir(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self {
             location: None,

@@ -1,7 +1,9 @@
-//! `zabra initialize`: makes empty data directories, as `zkServer-initialize.sh` does (features TL-20).
+//! `zabra initialize`: makes empty data directories, as `zkServer-initialize.sh` does (features
+//! TL-20).
 //!
-//! It marks the data directory with a file `initialize`, which allows a server with `db.autocreate=false` to begin
-//! with an empty database. Texts and exit code are those of Apache's script.
+//! It marks the data directory with a file `initialize`, which allows a server with
+//! `db.autocreate=false` to begin with an empty database. Texts and exit code are those of Apache's
+//! script.
 
 use std::fs;
 use std::io;
@@ -38,7 +40,8 @@ usage: zkServer-initialize.sh <parameters>
 pub struct Failure(pub String);
 
 impl Initialize {
-    /// Reads the arguments; a later one wins. Asking for help fails with the usage, as Apache's script does.
+    /// Reads the arguments; a later one wins. Asking for help fails with the usage, as Apache's
+    /// script does.
     pub fn from_args<S: AsRef<str>>(args: &[S]) -> Result<Self, Failure> {
         let mut asked = Self::default();
         let mut args = args.iter().map(AsRef::as_ref);

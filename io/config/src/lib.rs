@@ -1,12 +1,13 @@
 //! zoo.cfg and system properties: what was written and what it means.
 //!
-//! A server's life begins here: [`Invocation`] is what it was called with, [`SystemProperties`] what its environment
-//! and its `-D` options say, and [`Config::load`] turns both into typed fields, or into one line that says what is
-//! wrong, where, and what to do ([`ConfigError`]). What can be used and is worth a remark comes along as
-//! [`Notice`]s; the caller logs them.
+//! A server's life begins here: [`Invocation`] is what it was called with, [`SystemProperties`]
+//! what its environment and its `-D` options say, and [`Config::load`] turns both into typed
+//! fields, or into one line that says what is wrong, where, and what to do ([`ConfigError`]). What
+//! can be used and is worth a remark comes along as [`Notice`]s; the caller logs them.
 //!
-//! This crate opens no port, starts no thread and does not log. Every key, default and fate stands in [`table`];
-//! the grammar of the file in [`properties`]. The fuzzers' entry is [`Config::from_bytes`] with [`Nowhere`].
+//! This crate opens no port, starts no thread and does not log. Every key, default and fate stands
+//! in [`table`]; the grammar of the file in [`properties`]. The fuzzers' entry is
+//! [`Config::from_bytes`] with [`Nowhere`].
 //!
 //! ```
 //! use zabra_config::{Config, Invocation, SystemProperties};

@@ -27,7 +27,8 @@ pub struct Limits {
     pub connection_throttle: ConnectionThrottle,
 }
 
-/// At most so many; zero and below is no limit. Prints as it was written, which four-letter words need.
+/// At most so many; zero and below is no limit. Prints as it was written, which four-letter words
+/// need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cap(i32);
 

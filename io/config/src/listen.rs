@@ -51,8 +51,8 @@ impl Listen {
         self.address.is_none_or(|address| !address.is_loopback())
     }
 
-    /// What to bind, in the order to try: all addresses are one socket of version 6 for both, or one of version 4
-    /// where the machine has no version 6.
+    /// What to bind, in the order to try: all addresses are one socket of version 6 for both, or
+    /// one of version 4 where the machine has no version 6.
     pub fn candidates(&self) -> Vec<SocketAddr> {
         match self.address {
             Some(address) => vec![SocketAddr::new(address, self.port)],

@@ -170,7 +170,7 @@ impl Membership {
 }
 
 impl fmt::Display for Membership {
-    /// The text of the configuration node (features RG-07); `from_static` client addresses are the caller's to leave out.
+    /// The text of the configuration node (features RG-07), without a newline at its end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (id, member) in &self.members {
             writeln!(f, "server.{id}={member}")?;

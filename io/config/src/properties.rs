@@ -1,16 +1,17 @@
 //! The grammar of Java's `Properties` files, each entry with the line it began on.
 //!
-//! This is the grammar of `zoo.cfg`, of dynamic configuration files and of client properties. It knows nothing of
-//! what the keys mean: [`crate::Config`] does. Bytes are read as ISO 8859-1 and everything else is written
-//! `\uXXXX`, because that is how Java reads the same file, and a directory that Java created must be found again.
+//! This is the grammar of `zoo.cfg`, of dynamic configuration files and of client properties. It
+//! knows nothing of what the keys mean: [`crate::Config`] does. Bytes are read as ISO 8859-1 and
+//! everything else is written `\uXXXX`, because that is how Java reads the same file, and a
+//! directory that Java created must be found again.
 //!
 //! ```text
-//! logical line   natural lines joined where one ends in an odd number of backslashes; the blanks that begin the
-//!                next one are dropped
+//! logical line   natural lines joined where one ends in an odd number of backslashes; the blanks
+//!                that begin the next one are dropped
 //! comment        first visible character # or !; never continued
 //! key            up to the first unescaped =, : or blank
 //! value          after blanks, at most one = or :, and blanks again; blanks at its end belong to it
-//! escapes        \t \n \r \f \uXXXX; a backslash before any other character stands for that character
+//! escapes        \t \n \r \f \uXXXX; a backslash before any other character stands for that one
 //! ```
 
 use crate::error::{ConfigError, Location};
@@ -191,8 +192,8 @@ impl Iterator for LogicalLines<'_> {
             }
             let line = self.line;
             let mut bytes = first.to_vec();
-            // A continued line that turns out blank ends the logical line. A # there begins a comment only if
-            // nothing came before it.
+            // A continued line that turns out blank ends the logical line. A # there begins a
+            // comment only if nothing came before it.
             while ends_in_open_backslash(&bytes) {
                 bytes.pop();
                 let Some(more) = self.natural().map(trim_start) else {
@@ -203,7 +204,8 @@ impl Iterator for LogicalLines<'_> {
                 }
                 bytes.extend_from_slice(more);
             }
-            // Java makes an entry without key and value of a backslash that ends the file; it would say nothing.
+            // Java makes an entry without key and value of a backslash that ends the file; it would
+            // say nothing.
             if !bytes.is_empty() {
                 return Some(LogicalLine { bytes, line });
             }
@@ -222,7 +224,8 @@ fn ends_in_open_backslash(bytes: &[u8]) -> bool {
 
 struct BadUnicode;
 
-/// Resolves escapes. Java's strings are UTF-16, so two `\u` may make up one character; a lone half becomes U+FFFD.
+/// Resolves escapes. Java's strings are UTF-16, so two `\u` may make up one character; a lone half
+/// becomes U+FFFD.
 fn unescape(bytes: &[u8]) -> Result<String, BadUnicode> {
     let mut units: Vec<u16> = Vec::with_capacity(bytes.len());
     let mut rest = bytes.iter();

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// A password or digest. It prints as `***` in every form; [`Secret::reveal`] is the only way to the text.
+/// A password or digest. It prints as `***` in every form; [`Secret::reveal`] is the only way to
+/// the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -30,8 +31,8 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Whether a key's value must not be shown, known or not: passwords and the digest of the super user (features SX-69).
-/// A `passwordPath` names a file and may be shown.
+/// Whether a key's value must not be shown, known or not: passwords and the digest of the super
+/// user (features SX-69). A `passwordPath` names a file and may be shown.
 pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     key.ends_with("password") || key.ends_with("superdigest") || key.ends_with("secret")

@@ -13,7 +13,8 @@ pub struct Setting {
     pub key: &'static str,
     /// How it can be given.
     pub place: Place,
-    /// Further system properties with the same meaning, by their full names, in the order in which Apache asks.
+    /// Further system properties with the same meaning, by their full names, in the order in which
+    /// Apache asks.
     pub also: &'static [&'static str],
     /// Names under which the documentation lists it; Apache ignores them, this server does not.
     pub documented_as: &'static [&'static str],
@@ -34,9 +35,11 @@ pub struct Setting {
 pub enum Place {
     /// In `zoo.cfg` only; a bad value is an error.
     File,
-    /// As system property `zookeeper.<key>`, and in `zoo.cfg` as `<key>`, where it wins. A bad value is a default.
+    /// As system property `zookeeper.<key>`, and in `zoo.cfg` as `<key>`, where it wins. A bad
+    /// value is a default.
     Prefixed,
-    /// As system property `<key>`. Apache does not take it from `zoo.cfg`; this server does, below the property.
+    /// As system property `<key>`. Apache does not take it from `zoo.cfg`; this server does, below
+    /// the property.
     Bare,
 }
 
@@ -97,7 +100,8 @@ pub enum Priority {
 pub enum Status {
     /// It does what it does in Apache's server.
     Acts,
-    /// It is read and kept for the ensemble, and has no effect on a standalone server, as in Apache's.
+    /// It is read and kept for the ensemble, and has no effect on a standalone server, as in
+    /// Apache's.
     Ensemble,
     /// It is accepted and has nothing to act on here.
     Accepted,

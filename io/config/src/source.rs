@@ -1,8 +1,10 @@
-//! Reads settings from `zoo.cfg` and system properties, with Apache's precedence and Apache's idea of each type.
+//! Reads settings from `zoo.cfg` and system properties, with Apache's precedence and Apache's idea
+//! of each type.
 //!
-//! A key of `zoo.cfg` that Apache's parser does not know becomes the system property `zookeeper.<key>`, over a `-D` of
-//! that name. What the parser knows is checked strictly; what becomes a property is read where it is used, and there
-//! a value that cannot be read counts as absent. Both rules are kept, the second with a warning.
+//! A key of `zoo.cfg` that Apache's parser does not know becomes the system property
+//! `zookeeper.<key>`, over a `-D` of that name. What the parser knows is checked strictly; what
+//! becomes a property is read where it is used, and there a value that cannot be read counts as
+//! absent. Both rules are kept, the second with a warning.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -78,7 +80,8 @@ impl<'a> Source<'a> {
         };
         let second = || own.as_deref().and_then(from_properties);
         let third = || setting.also.iter().find_map(|name| from_properties(name));
-        // What Apache would not see: an unprefixed or a prefixed key in the file, and the names of the documentation.
+        // What Apache would not see: an unprefixed or a prefixed key in the file, and the names of
+        // the documentation.
         let fourth = || match setting.place {
             Place::File => None,
             Place::Prefixed => from_file(&format!("{PREFIX}{}", setting.key)),
@@ -97,7 +100,8 @@ impl<'a> Source<'a> {
             .or_else(fifth)
     }
 
-    /// All members of a family that were given, by the part of the key that follows the family's stem.
+    /// All members of a family that were given, by the part of the key that follows the family's
+    /// stem.
     pub(crate) fn family(&self, key: &str) -> BTreeMap<String, Given> {
         let setting = row(key);
         let stem = setting.family().unwrap_or(setting.key);
@@ -196,8 +200,8 @@ impl<'a> Source<'a> {
         Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
     }
 
-    /// `true` or `false` in any case. In `zoo.cfg` a parser's key must be one of them; a property that is not true is
-    /// false (features CF-04).
+    /// `true` or `false` in any case. In `zoo.cfg` a parser's key must be one of them; a property
+    /// that is not true is false (features CF-04).
     pub(crate) fn flag(&mut self, key: &str) -> Result<bool, ConfigError> {
         let setting = row(key);
         let Some(given) = self.given(setting) else {
@@ -222,7 +226,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether the value of a yes/no setting is exactly `word`; anything else is the other word, as in Apache.
+    /// Whether the value of a yes/no setting is exactly `word`; anything else is the other word, as
+    /// in Apache.
     pub(crate) fn is_word(&mut self, key: &str, word: &str) -> bool {
         let setting = row(key);
         let Some(given) = self.given(setting) else {
@@ -381,7 +386,8 @@ fn parse_java_long(text: &str) -> Option<i64> {
     text.parse().ok()
 }
 
-/// Java's `Long.decode`, with which number properties are read: `0x`, `#` and a leading `0` change the base.
+/// Java's `Long.decode`, with which number properties are read: `0x`, `#` and a leading `0` change
+/// the base.
 fn decode_java(text: &str) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -407,7 +413,8 @@ fn decode_java(text: &str) -> Option<i64> {
     i64::try_from(if negative { -magnitude } else { magnitude }).ok()
 }
 
-/// The last of several entries with one key wins; the earlier ones, each with the line of its successor.
+/// The last of several entries with one key wins; the earlier ones, each with the line of its
+/// successor.
 pub(crate) fn repeated(file: &Properties) -> Vec<(&Entry, usize)> {
     let mut last: BTreeMap<&str, &Entry> = BTreeMap::new();
     let mut earlier = Vec::new();

@@ -66,7 +66,8 @@ pub enum Compression {
 /// A purge keeps at least this many snapshots, whatever is configured.
 pub const SNAP_RETAIN_COUNT_MIN: u32 = 3;
 
-/// The directory inside data and log directory that holds the files; Apache's format has had no other version.
+/// The directory inside data and log directory that holds the files; Apache's format has had no
+/// other version.
 pub const VERSION_DIR: &str = "version-2";
 
 impl Storage {

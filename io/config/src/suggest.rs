@@ -2,8 +2,8 @@
 
 /// The candidate nearest to `word`, if one is near enough to be meant.
 ///
-/// Letters of the other case cost nothing extra beyond the exchange of one letter in all, since `clientport` for
-/// `clientPort` is the commonest slip.
+/// Letters of the other case cost nothing extra beyond the exchange of one letter in all, since
+/// `clientport` for `clientPort` is the commonest slip.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Two slips in a short key, a third of the letters in a long one.
     let slips_max = (word.chars().count() / 3).clamp(1, 4);
@@ -18,7 +18,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     best.map(|(_, candidate)| candidate)
 }
 
-/// How many letters must be inserted, dropped, exchanged or swapped with their neighbour to turn one into the other.
+/// How many letters must be inserted, dropped, exchanged or swapped with their neighbour to turn
+/// one into the other.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().take(LETTERS_MAX).collect();
     let b: Vec<char> = b.chars().take(LETTERS_MAX).collect();
@@ -42,7 +43,8 @@ fn distance(a: &str, b: &str) -> usize {
     rows[a.len()][b.len()]
 }
 
-/// No known key is longer; what is longer is near to none, and the table stays small whatever the input.
+/// No known key is longer; what is longer is near to none, and the table stays small whatever the
+/// input.
 const LETTERS_MAX: usize = 80;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Looks over everything that was written: what is refused, what is unknown, what has no effect, what stands open.
+//! Looks over everything that was written: what is refused, what is unknown, what has no effect,
+//! what stands open.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +34,8 @@ pub(crate) fn refuse_unsupported(source: &Source) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Apache's parser reads every key that it knows, whether or not it acts; so a bad value of any is an error.
+/// Apache's parser reads every key that it knows, whether or not it acts; so a bad value of any is
+/// an error.
 pub(crate) fn refuse_bad_values(source: &mut Source) -> Result<(), ConfigError> {
     for setting in table::all().filter(|setting| setting.place == Place::File) {
         match setting.kind {
@@ -54,8 +56,8 @@ fn is_default(setting: &Setting, value: &str) -> bool {
     }
 }
 
-/// All system properties as Apache would have them: keys of the file that its parser does not know become
-/// `zookeeper.<key>`.
+/// All system properties as Apache would have them: keys of the file that its parser does not know
+/// become `zookeeper.<key>`.
 pub(crate) fn effective_properties(source: &Source) -> SystemProperties {
     let mut effective = source.properties().clone();
     for (key, value, location) in source.file_entries() {
@@ -228,7 +230,7 @@ fn remark_unsafe(config: &Config, source: &mut Source) {
     match &config.client {
         Some(client) if client.is_open() => {
             let text = format!(
-                "clients connect at {client} without TLS or a password: whoever reaches it may use this server; clientPortAddress=127.0.0.1 closes it"
+                "clients connect at {client}, open to the network and without TLS; clientPortAddress=127.0.0.1 closes it"
             );
             source.say(Severity::Unsafe, "clientPort", text);
         }

@@ -1,5 +1,5 @@
-//! System properties: what `-Dname=value` says, on the command line and in the environment variables that Apache's
-//! scripts pass on to Java.
+//! System properties: what `-Dname=value` says, on the command line and in the environment
+//! variables that Apache's scripts pass on to Java.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,8 @@ pub struct SystemProperties {
     defined: BTreeMap<String, (String, Location)>,
 }
 
-/// The environment variables whose `-D` words are read, in the order in which `zkServer.sh` joins them.
+/// The environment variables whose `-D` words are read, in the order in which `zkServer.sh` joins
+/// them.
 pub const VARIABLES: [&str; 2] = ["SERVER_JVMFLAGS", "JVMFLAGS"];
 
 impl SystemProperties {

@@ -1,13 +1,13 @@
 //! The version that clients and tools are told.
 //!
-//! Tools take the digits that come first for ZooKeeper's version and switch features by them, so Apache's version
-//! stands there (features FL-30).
+//! Tools take the digits that come first for ZooKeeper's version and switch features by them, so
+//! Apache's version stands there (features FL-30).
 
 /// The version of Apache ZooKeeper that this server stands for.
 pub const APACHE: &str = "3.9.5";
 
-/// When this was built, as Apache writes it; a release sets `ZABRA_BUILT`. The epoch stands for unknown, since tools
-/// parse a date here.
+/// When this was built, as Apache writes it; a release sets `ZABRA_BUILT`. The epoch stands for
+/// unknown, since tools parse a date here.
 const BUILT: &str = match option_env!("ZABRA_BUILT") {
     Some(built) => built,
     None => "1970-01-01 00:00 UTC",

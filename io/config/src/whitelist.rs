@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::error::ConfigError;
 use crate::source::Source;
 
-/// The four-letter words that are answered; `srvr` always is, and `isro` in read-only mode (features FL-02).
+/// The four-letter words that are answered; `srvr` always is, and `isro` in read-only mode
+/// (features FL-02).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Whitelist {
     all: bool,

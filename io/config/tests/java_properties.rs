@@ -1,4 +1,5 @@
-//! Reads what Java read: 500 random files with the entries that `java.util.Properties` found in them.
+//! Reads what Java read: 500 random files with the entries that `java.util.Properties` found in
+//! them.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,9 @@
-//! Judges configurations as Apache's server judged them: the same values where it starts, a refusal where it refuses.
+//! Judges configurations as Apache's server judged them: the same values where it starts, a refusal
+//! where it refuses.
 //!
-//! Not among the vectors, because they differ on purpose: a negative minSessionTimeout counts as 0; several addresses
-//! per server need multiAddress.enabled in `zoo.cfg` only, where Apache asks for the system property besides; a TLS
-//! port in a server line is read as 3.10 reads it.
+//! Not among the vectors, because they differ on purpose: a negative minSessionTimeout counts as 0;
+//! several addresses per server need multiAddress.enabled in `zoo.cfg` only, where Apache asks for
+//! the system property besides; a TLS port in a server line is read as 3.10 reads it.
 
 use std::io;
 use std::net::IpAddr;

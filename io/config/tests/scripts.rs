@@ -1,4 +1,5 @@
-//! The scripts in `bin/`, run against a stand-in for the program: arguments, texts and exit codes are Apache's.
+//! The scripts in `bin/`, run against a stand-in for the program: arguments, texts and exit codes
+//! are Apache's.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,7 +11,8 @@ use std::thread;
 
 use tempfile::TempDir;
 
-/// Says how it was called; as a server it stays until it is stopped, unless its configuration says `fail`.
+/// Says how it was called; as a server it stays until it is stopped, unless its configuration says
+/// `fail`.
 const STAND_IN: &str = r#"#!/usr/bin/env bash
 printf '%s\n' "$@" > "$CALLED"
 echo "flags: $SERVER_JVMFLAGS|$JVMFLAGS" >> "$CALLED"

@@ -1,4 +1,5 @@
-//! What a whole `zoo.cfg` becomes: values, remarks and refusals, judged as Apache's server judges them.
+//! What a whole `zoo.cfg` becomes: values, remarks and refusals, judged as Apache's server judges
+//! them.
 
 use std::collections::BTreeMap;
 use std::io;
