@@ -5,18 +5,28 @@
 //! memory of a single allocation, so that a length from outside cannot reserve what it claims.
 
 mod config;
+mod conn;
 mod connect;
+mod log;
 mod multi;
 mod path;
 mod records;
+mod replay;
+mod snapshot;
 mod txn;
+mod words;
 
 pub use config::config;
+pub use conn::conn;
 pub use connect::connect;
+pub use log::log;
 pub use multi::multi;
 pub use path::path;
 pub use records::records;
+pub use replay::replay;
+pub use snapshot::snapshot;
 pub use txn::txn;
+pub use words::words;
 
 /// What a target does with bytes.
 pub type Run = fn(&[u8]);
@@ -27,9 +37,14 @@ pub type Target = (&'static str, Run);
 /// Every target, for the replay. The names are those of the files in `targets/` and of the folders in `seeds/`.
 pub const TARGETS: &[Target] = &[
     ("config", config),
+    ("conn", conn),
     ("connect", connect),
+    ("log", log),
     ("multi", multi),
     ("path", path),
     ("records", records),
+    ("replay", replay),
+    ("snapshot", snapshot),
     ("txn", txn),
+    ("words", words),
 ];

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use zabra_fuzz::{Run, TARGETS, Target};
+use zabra_fuzz::{TARGETS, Target};
 
 /// Values that lengths and counts like to be wrong by.
 const LIES: [i32; 6] = [-1, i32::MIN, i32::MAX, 0x00ff_ffff, 0x7fff_0000, 1];
@@ -28,38 +28,64 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
 }
 
 /// Each target with each of its seeds.
-fn for_each_seed(check: fn(Run, &[u8])) {
-    for (name, run) in TARGETS {
-        let seeds = seeds(name);
-        assert!(!seeds.is_empty(), "{name} has no seeds");
+fn for_each_seed(check: fn(Target, &[u8])) {
+    for target in TARGETS {
+        let seeds = seeds(target.0);
+        assert!(!seeds.is_empty(), "{} has no seeds", target.0);
         for seed in seeds {
-            check(*run, &seed);
+            check(*target, &seed);
+        }
+    }
+}
+
+/// Runs a target, and prints its input if it panics.
+fn run((name, run): Target, bytes: &[u8]) {
+    let witness = Witness { name, bytes };
+    run(bytes);
+    drop(witness);
+}
+
+/// What was run when a panic unwinds.
+struct Witness<'a> {
+    name: &'a str,
+    bytes: &'a [u8],
+}
+
+impl Drop for Witness<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let hex: String = self
+                .bytes
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            eprintln!("target {}, input {hex}", self.name);
         }
     }
 }
 
 #[test]
 fn the_seeds_pass() {
-    for_each_seed(|run, seed| run(seed));
+    for_each_seed(run);
 }
 
 #[test]
 fn every_prefix_of_a_seed_passes() {
-    for_each_seed(|run, seed| {
+    for_each_seed(|target, seed| {
         for end in 0..seed.len() {
-            run(&seed[..end]);
+            run(target, &seed[..end]);
         }
     });
 }
 
 #[test]
 fn every_flipped_byte_of_a_seed_passes() {
-    for_each_seed(|run, seed| {
+    for_each_seed(|target, seed| {
         let mut damaged = seed.to_vec();
         for index in 0..damaged.len() {
             for bit in [0x01, 0x80] {
                 damaged[index] ^= bit;
-                run(&damaged);
+                run(target, &damaged);
                 damaged[index] ^= bit;
             }
         }
@@ -68,12 +94,12 @@ fn every_flipped_byte_of_a_seed_passes() {
 
 #[test]
 fn every_lie_about_a_length_passes() {
-    for_each_seed(|run, seed| {
+    for_each_seed(|target, seed| {
         for start in 0..seed.len().saturating_sub(3) {
             for lie in LIES {
                 let mut damaged = seed.to_vec();
                 damaged[start..start + 4].copy_from_slice(&lie.to_be_bytes());
-                run(&damaged);
+                run(target, &damaged);
             }
         }
     });
