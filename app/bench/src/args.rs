@@ -1,0 +1,301 @@
+//! The command line of `zabra bench`.
+
+use std::time::Duration;
+
+use clap::{Subcommand, value_parser};
+
+/// Put load on a server of the ZooKeeper protocol and measure it
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub work: Work,
+    /// With whom.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  zabra bench get --sessions 64 --depth 32
+  zabra bench mix --reads 90 --size 1024 --duration 30 --per-second
+  zabra bench set --server zk1:2181,zk2:2181,zk3:2181 --json
+  zabra bench fill --znodes 1000000 --server-pid $(pidof zabra)";
+
+/// What to do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Work {
+    /// getData of random znodes
+    Get(LoadArgs),
+    /// setData of random znodes
+    Set(LoadArgs),
+    /// getData and setData of random znodes
+    Mix(MixArgs),
+    /// create of new znodes, under a parent for each session
+    Create(LoadArgs),
+    /// delete of znodes that are created first, until none is left
+    Delete(DeleteArgs),
+    /// exists of random znodes
+    Exists(LoadArgs),
+    /// exists with a watch, which stays
+    ExistsWatch(LoadArgs),
+    /// multi of several setData
+    Multi(MultiArgs),
+    /// ping: what a request costs that asks for nothing
+    Ping(LoadArgs),
+    /// Create many znodes and leave them: 1,000 under each parent, paths of 22 characters
+    Fill(FillArgs),
+    /// Open sessions, some at a time, and close them again
+    Sessions(SessionsArgs),
+    /// Let many sessions watch one znode, set it, and wait for the last notification
+    Watch(WatchArgs),
+    /// Wait until a server answers a first read; it may not run yet
+    Ready(ReadyArgs),
+}
+
+/// Which servers, and how the result is told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Target {
+    /// Servers; sessions are spread over them in turn
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:2181"
+    )]
+    pub server: Vec<String>,
+    /// Process ids of servers on this machine, whose CPU and memory are reported
+    #[arg(long, global = true, value_name = "PID", value_delimiter = ',')]
+    pub server_pid: Vec<u32>,
+    /// Session timeout to ask for, in milliseconds
+    #[arg(long, global = true, value_name = "MS", default_value_t = 30_000,
+          value_parser = value_parser!(i32).range(1..))]
+    pub session_timeout: i32,
+    /// Give up after so many seconds without any answer
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub patience: Duration,
+    /// Print the report as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// How much load, for how long, on what.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LoadArgs {
+    /// Sessions, each on a connection of its own
+    #[arg(long, short = 'n', default_value_t = 1, value_parser = value_parser!(u32).range(1..=50_000))]
+    pub sessions: u32,
+    /// Requests that each session keeps outstanding
+    #[arg(long, short, default_value_t = 1, value_parser = value_parser!(u32).range(1..=100_000))]
+    pub depth: u32,
+    /// Threads that share the sessions
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=64))]
+    pub threads: u32,
+    /// Bytes of data in each znode
+    #[arg(long, default_value_t = 100, value_parser = value_parser!(u32).range(0..=1_000_000))]
+    pub size: u32,
+    /// Znodes to choose from, created before the run
+    #[arg(long, default_value_t = 10_000, value_parser = value_parser!(u32).range(1..=10_000_000))]
+    pub keys: u32,
+    /// Seconds of load before the measured window
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub warm_up: Duration,
+    /// Seconds of the measured window
+    #[arg(long, value_name = "SECONDS", default_value = "4", value_parser = seconds)]
+    pub duration: Duration,
+    /// Measure so many operations instead of a time
+    #[arg(long, conflicts_with = "duration", value_parser = value_parser!(u64).range(1..))]
+    pub ops: Option<u64>,
+    /// Parent of everything that the run creates; must not exist [default: /zabra-bench-PID]
+    #[arg(long, value_name = "PATH", value_parser = new_path)]
+    pub root: Option<String>,
+    /// Leave what was created
+    #[arg(long)]
+    pub keep: bool,
+    /// Print a line each second of the window
+    #[arg(long)]
+    pub per_second: bool,
+    /// Seed of the random choices
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Reads and writes together.
+#[derive(Debug, Clone, clap::Args)]
+pub struct MixArgs {
+    /// Percentage of reads
+    #[arg(long, value_name = "PERCENT", default_value_t = 80, value_parser = value_parser!(u8).range(0..=100))]
+    pub reads: u8,
+    /// The load.
+    #[command(flatten)]
+    pub load: LoadArgs,
+}
+
+/// Several writes in one request.
+#[derive(Debug, Clone, clap::Args)]
+pub struct MultiArgs {
+    /// Writes in each multi
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(1..=1_000))]
+    pub per_multi: u32,
+    /// The load.
+    #[command(flatten)]
+    pub load: LoadArgs,
+}
+
+/// Deletes: the run ends when nothing is left.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DeleteArgs {
+    /// Znodes to create and delete, over all sessions
+    #[arg(long, default_value_t = 100_000, value_parser = value_parser!(u32).range(1..=10_000_000))]
+    pub znodes: u32,
+    /// The load.
+    #[command(flatten)]
+    pub load: LoadArgs,
+}
+
+/// Many znodes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct FillArgs {
+    /// How many
+    #[arg(long, default_value_t = 1_000_000, value_parser = value_parser!(u32).range(1..=10_000_000))]
+    pub znodes: u32,
+    /// Sessions
+    #[arg(long, short = 'n', default_value_t = 4, value_parser = value_parser!(u32).range(1..=1_000))]
+    pub sessions: u32,
+    /// Requests that each session keeps outstanding
+    #[arg(long, short, default_value_t = 100, value_parser = value_parser!(u32).range(1..=100_000))]
+    pub depth: u32,
+    /// Bytes of data in each znode
+    #[arg(long, default_value_t = 100, value_parser = value_parser!(u32).range(0..=1_000_000))]
+    pub size: u32,
+    /// Parent of all; must not exist
+    #[arg(long, value_name = "PATH", default_value = "/bench", value_parser = new_path)]
+    pub root: String,
+    /// Print a line each second
+    #[arg(long)]
+    pub per_second: bool,
+}
+
+/// Sessions that do nothing else than exist.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SessionsArgs {
+    /// How many
+    #[arg(long, short = 'n', default_value_t = 10_000, value_parser = value_parser!(u32).range(1..=50_000))]
+    pub sessions: u32,
+    /// Handshakes at once; as many as there are sessions for a connect storm
+    #[arg(long, default_value_t = 32, value_parser = value_parser!(u32).range(1..=50_000))]
+    pub at_once: u32,
+}
+
+/// Fan-out of notifications.
+#[derive(Debug, Clone, clap::Args)]
+pub struct WatchArgs {
+    /// Sessions that watch the znode
+    #[arg(long, short = 'n', default_value_t = 1_000, value_parser = value_parser!(u32).range(1..=50_000))]
+    pub watchers: u32,
+    /// Rounds that count
+    #[arg(long, default_value_t = 20, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub rounds: u32,
+    /// Rounds before those
+    #[arg(long, value_name = "ROUNDS", default_value_t = 20)]
+    pub warm_up: u32,
+    /// The znode to watch; must not exist [default: /zabra-bench-PID]
+    #[arg(long, value_name = "PATH", value_parser = new_path)]
+    pub root: Option<String>,
+}
+
+/// The first read of a server that is starting.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ReadyArgs {
+    /// The znode to read
+    #[arg(long, default_value = "/", value_parser = path)]
+    pub path: String,
+    /// Give up after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub within: Duration,
+}
+
+/// A znode of its own for each process, unless one was given.
+pub(crate) fn root_or_default(root: Option<&String>) -> String {
+    root.cloned()
+        .unwrap_or_else(|| format!("/zabra-bench-{}", std::process::id()))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "must be a number of seconds, such as 4 or 0.5".to_owned())?;
+    if (0.0..=1e6).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("must be between 0 and 1,000,000 seconds".to_owned())
+    }
+}
+
+fn path(text: &str) -> Result<String, String> {
+    zabra_proto::path::validate(text)
+        .map(|()| text.to_owned())
+        .map_err(|error| error.to_string())
+}
+
+fn new_path(text: &str) -> Result<String, String> {
+    if text == "/" {
+        return Err("must be a znode that can be created".to_owned());
+    }
+    path(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &str) -> Result<Args, String> {
+        Cli::try_parse_from(line.split_whitespace())
+            .map(|cli| cli.args)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn options_of_the_target_stand_before_or_behind_the_work() {
+        for line in ["bench get -s a:1,b:2", "bench -s a:1,b:2 get"] {
+            assert_eq!(parse(line).unwrap().target.server, ["a:1", "b:2"], "{line}");
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        for line in [
+            "bench get --sessions 0",
+            "bench get --depth 0",
+            "bench get --duration -1",
+            "bench get --warm-up soon",
+            "bench get --size 2000000",
+            "bench mix --reads 101",
+            "bench fill --root relative",
+            "bench fill --root /",
+            "bench get --ops 5 --duration 5",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_second_is_a_duration() {
+        let args = parse("bench set --duration 0.25").unwrap();
+        let Work::Set(load) = args.work else {
+            panic!("{args:?}")
+        };
+        assert_eq!(load.duration, Duration::from_millis(250));
+    }
+}
