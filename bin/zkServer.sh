@@ -145,12 +145,6 @@ find_in_server_lines() {
   split_client_address "${line%%;*}"
 }
 
-# Asks with a four-letter word that every server answers.
-ask_srvr() {
-  # shellcheck disable=SC2016 # expanded by the inner shell
-  timeout 10 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf srvr >&3 && cat <&3' "$1" "$2" 2>/dev/null
-}
-
 status() {
   local client_host client_port mode is_ssl=false
   client_host=$(cfg_value clientPortAddress "$ZOOCFG")
@@ -175,7 +169,8 @@ status() {
   if [[ $is_ssl == "true" ]]; then
     echo "Note: status cannot ask through TLS yet; give the server a clientPort on 127.0.0.1 for it."
   else
-    mode=$(ask_srvr "$client_host" "$client_port" | grep "^Mode")
+    # The one four-letter word that every server answers.
+    mode=$("$ZABRA" word "$client_host" "$client_port" srvr 2>/dev/null | grep "^Mode")
   fi
   if [[ -z $mode ]]; then
     echo "Error contacting service. It is probably not running."
@@ -210,6 +205,7 @@ case $1 in
     start
     ;;
   status)
+    require_zabra
     status
     ;;
   *)

@@ -19,6 +19,7 @@ echo "flags: $SERVER_JVMFLAGS|$JVMFLAGS" >> "$CALLED"
 case $1 in
   server) grep -q '^fail' "$2" && exit 2
           exec sleep 600 ;;
+  word) exec 3<>"/dev/tcp/$2/$3" && printf %s "$4" >&3 && cat <&3 ;;
   version) echo "Apache ZooKeeper, version 3.9.5-zabra-test 2026-01-01 00:00 UTC" ;;
 esac
 "#;
