@@ -14,10 +14,13 @@
 //! escapes        \t \n \r \f \uXXXX; a backslash before any other character stands for that one
 //! ```
 
+use std::fmt;
+
 use crate::error::{ConfigError, Location};
+use crate::secret::is_secret_key;
 
 /// One `key = value` of a properties file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The key with its escapes resolved; not trimmed.
     pub key: String,
@@ -25,6 +28,17 @@ pub struct Entry {
     pub value: String,
     /// The natural line, counted from 1, on which the key begins.
     pub line: usize,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = if is_secret_key(self.key.trim()) {
+            "***"
+        } else {
+            &self.value
+        };
+        write!(f, "{}: {} = {value:?}", self.line, self.key)
+    }
 }
 
 /// A properties file as it was written: every entry in order, repeated keys included.
@@ -102,7 +116,7 @@ impl Properties {
 }
 
 /// A larger file than this is no configuration; Java would read it, and nobody has one.
-const BYTES_MAX: usize = 16 << 20;
+pub(crate) const BYTES_MAX: usize = 16 << 20;
 
 fn is_blank(b: u8) -> bool {
     matches!(b, b' ' | b'\t' | 0x0c)
@@ -359,6 +373,17 @@ mod tests {
             let error = Properties::parse("zoo.cfg", text.as_bytes()).expect_err(text);
             assert!(error.to_string().starts_with("zoo.cfg:3: "), "{error}");
         }
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let parsed =
+            Properties::parse("f", b"ssl.keyStore.password=hunter2\nk=v").expect("well formed");
+        let shown = format!("{parsed:?}");
+        assert!(
+            !shown.contains("hunter2") && shown.contains("k = \"v\""),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::system_properties::SystemProperties;
 use crate::table;
 
 /// A value that was given for a setting.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Given {
     /// The value, trimmed as Apache trims it.
     pub value: String,

@@ -1,8 +1,11 @@
 //! The two things that reading a configuration asks of the outside: files and host names.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path;
+
+use crate::properties::BYTES_MAX;
 
 /// Files and names as the process sees them. Tests and fuzzers bring their own.
 pub trait World {
@@ -19,7 +22,12 @@ pub struct Machine;
 
 impl World for Machine {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        std::fs::read(path)
+        // One byte more than a configuration may have is enough to refuse it.
+        let mut bytes = Vec::new();
+        File::open(path)?
+            .take(BYTES_MAX as u64 + 1)
+            .read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn resolve(&self, host: &str) -> io::Result<IpAddr> {
