@@ -13,7 +13,7 @@ use zabra_session::{SessionIds, SessionTracker, Standing};
 use zabra_tree::DataTree;
 
 use crate::pending::PendingChanges;
-use crate::prep::{Draft, PrepRules, Refusal};
+use crate::prep::{ACL_GROWTH_MAX, Draft, PrepRules, Refusal};
 use crate::{Ask, Commit, Effect, Input, Now, Origin, WriteRequest};
 
 /// How a peer behaves.
@@ -75,7 +75,12 @@ pub struct Peer {
     closings: VecDeque<(Zxid, SessionId)>,
     disk_low: bool,
     next_sweep: MonoMillis,
+    /// Where payloads are encoded, kept for the next.
+    scratch: Vec<u8>,
 }
+
+/// A larger buffer for payloads is not kept.
+const SCRATCH_LEN_MAX: usize = 64 * 1024;
 
 impl Peer {
     /// A peer that begins with what was on disk. Every session gets its full timeout again (P79).
@@ -96,6 +101,7 @@ impl Peer {
             closings: VecDeque::new(),
             disk_low: false,
             next_sweep: now.mono.after(options.sweep.interval_ms),
+            scratch: Vec::new(),
             options,
         }
     }
@@ -204,7 +210,8 @@ impl Peer {
     ) {
         let zxid = self.proposed.next();
         let digest = match txn {
-            Txn::Error(_) => None,
+            // Behind an empty body a digest would be read as the list of paths.
+            Txn::Error(_) | Txn::CloseSession(None) => None,
             _ => self.pending.tree_digest(tree),
         };
         let digest = digest.map(|sum| TxnDigest {
@@ -218,14 +225,17 @@ impl Peer {
             time,
             kind: txn.kind(),
         };
-        let mut bytes = Vec::with_capacity(256);
+        self.scratch.clear();
         Payload {
             header,
             txn,
             digest,
         }
-        .encode(&mut bytes);
-        let payload: Arc<[u8]> = bytes.into();
+        .encode(&mut self.scratch);
+        let payload: Arc<[u8]> = self.scratch.as_slice().into();
+        if self.scratch.capacity() > SCRATCH_LEN_MAX {
+            self.scratch = Vec::new();
+        }
         if header.kind == TxnKind::CloseSession {
             self.tracker.begin_close(session);
             self.closings.push_back((zxid, session));
@@ -292,15 +302,12 @@ impl Peer {
 
     /// A standalone server's quorum is its disk: what is flushed is committed (R1, P28).
     fn on_flushed(&mut self, zxid: Zxid, effects: &mut Vec<Effect>) {
-        while self.proposals.front().is_some_and(|p| p.zxid <= zxid) {
-            let Some(Proposal {
+        while let Some(proposal) = self.proposals.pop_front_if(|p| p.zxid <= zxid) {
+            let Proposal {
                 zxid,
                 payload,
                 origin,
-            }) = self.proposals.pop_front()
-            else {
-                break;
-            };
+            } = proposal;
             assert_eq!(
                 zxid,
                 self.committed.next(),
@@ -312,14 +319,7 @@ impl Peer {
                 payload,
                 origin,
             }));
-            while self
-                .syncs
-                .front()
-                .is_some_and(|(behind, _)| *behind <= zxid)
-            {
-                let Some((_, origin)) = self.syncs.pop_front() else {
-                    break;
-                };
+            while let Some((_, origin)) = self.syncs.pop_front_if(|(behind, _)| *behind <= zxid) {
                 effects.push(Effect::Reply(origin, ErrorCode::OK));
             }
         }
@@ -328,14 +328,7 @@ impl Peer {
     fn on_applied(&mut self, zxid: Zxid) {
         assert!(zxid <= self.committed, "applied what is not committed (R4)");
         self.pending.applied(zxid);
-        while self
-            .closings
-            .front()
-            .is_some_and(|(closed_by, _)| *closed_by <= zxid)
-        {
-            let Some((_, session)) = self.closings.pop_front() else {
-                break;
-            };
+        while let Some((_, session)) = self.closings.pop_front_if(|(by, _)| *by <= zxid) {
             self.tracker.closed(session);
         }
     }
@@ -351,7 +344,9 @@ impl Peer {
                 self.propose(now.wall, session, Xid(0), txn, None, tree, effects);
             }
         }
-        if self.options.sweep.interval_ms > 0 && now.mono >= self.next_sweep {
+        let is_due = self.options.sweep.interval_ms > 0 && now.mono >= self.next_sweep;
+        // What is left of a nearly full disk is for the ends of sessions.
+        if is_due && !self.disk_low {
             self.next_sweep = now.mono.after(self.options.sweep.interval_ms);
             self.sweep(now, tree, effects);
         }
@@ -397,6 +392,7 @@ impl Peer {
             session,
             identities,
             exceeded: Vec::new(),
+            acl_room: ACL_GROWTH_MAX,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! before it without waiting for the disk (protocol 11.2). Per path the newest pending record is kept; when the
 //! transaction that made it is applied, it goes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -31,8 +31,8 @@ pub enum PendingAcl {
 pub enum PendingData {
     /// As the tree has it; no pending transaction changes it.
     Tree,
-    /// As a pending transaction sets it.
-    New(Option<Box<[u8]>>),
+    /// As a pending transaction sets it. Shared, since the znode may change again before it is in the tree.
+    New(Option<Arc<[u8]>>),
 }
 
 /// A znode as it will be.
@@ -62,9 +62,9 @@ struct Change {
 /// Invariant: `by_path[p].zxid` is in `order` with `p`; `owned` lists exactly the paths whose pending record has an owner.
 #[derive(Debug, Default)]
 pub struct PendingChanges {
-    by_path: HashMap<Box<str>, Change>,
-    order: VecDeque<(Zxid, Box<str>)>,
-    owned: HashMap<SessionId, Vec<Box<str>>>,
+    by_path: HashMap<Arc<str>, Change>,
+    order: VecDeque<(Zxid, Arc<str>)>,
+    owned: HashMap<SessionId, BTreeSet<Arc<str>>>,
     /// The tree digest after the newest pending change; `None` if nothing is pending.
     tree_digest: Option<u64>,
     /// What to put back if the multi that is being prepared fails.
@@ -73,7 +73,7 @@ pub struct PendingChanges {
 
 #[derive(Debug)]
 struct Undo {
-    records: Vec<(Box<str>, Option<Change>)>,
+    records: Vec<(Arc<str>, Option<Change>)>,
     order_len: usize,
     tree_digest: Option<u64>,
 }
@@ -118,20 +118,21 @@ impl PendingChanges {
         }
     }
 
-    /// Records how a znode will be after the transaction with this number; its digest is computed here.
+    /// Records how a znode will be after the transaction with this number. What comes in is the record that
+    /// [`Self::node`] gave, with its changes but with the digest that it had (0 for a new znode); the new one is
+    /// computed here.
     pub fn put(&mut self, tree: &DataTree, zxid: Zxid, path: &str, mut node: PendingNode) {
-        let before = self.node(tree, path).map_or(0, |n| n.digest);
         if tree.digest().is_some() {
+            let before = node.digest;
             node.digest = node_digest(key(path), Self::data(tree, path, &node), &node.stat);
             self.shift_digest(tree, before, node.digest);
         }
         self.record(zxid, key(path), Some(node));
     }
 
-    /// Records that a znode will be gone after the transaction with this number.
-    pub fn remove(&mut self, tree: &DataTree, zxid: Zxid, path: &str) {
-        let before = self.node(tree, path).map_or(0, |n| n.digest);
-        self.shift_digest(tree, before, 0);
+    /// Records that the znode, as [`Self::node`] gave it, will be gone after the transaction with this number.
+    pub fn remove(&mut self, tree: &DataTree, zxid: Zxid, path: &str, node: &PendingNode) {
+        self.shift_digest(tree, node.digest, 0);
         self.record(zxid, key(path), None);
     }
 
@@ -147,27 +148,22 @@ impl PendingChanges {
     }
 
     fn record(&mut self, zxid: Zxid, path: &str, node: Option<PendingNode>) {
+        let path: Arc<str> = path.into();
         let owner = node.as_ref().and_then(owner_of);
-        let before = self.by_path.insert(path.into(), Change { zxid, node });
-        let owner_before = before
-            .as_ref()
-            .and_then(|c| c.node.as_ref())
-            .and_then(owner_of);
+        let change = Change { zxid, node };
+        let before = self.by_path.insert(Arc::clone(&path), change);
+        let owner_before = before.as_ref().and_then(Change::owner);
         if owner != owner_before {
-            if let Some(owner) = owner_before {
-                self.disown(owner, path);
-            }
-            if let Some(owner) = owner {
-                self.owned.entry(owner).or_default().push(path.into());
-            }
+            self.disown(owner_before, &path);
+            self.own(owner, &path);
         }
-        if before.as_ref().is_some_and(|c| c.zxid == zxid) {
+        if before.as_ref().is_some_and(|change| change.zxid == zxid) {
             return;
         }
-        self.order.push_back((zxid, path.into()));
         if let Some(undo) = &mut self.undo {
-            undo.records.push((path.into(), before));
+            undo.records.push((Arc::clone(&path), before));
         }
+        self.order.push_back((zxid, path));
     }
 
     /// Starts to remember what changes, for a multi that may fail.
@@ -190,19 +186,9 @@ impl PendingChanges {
         self.order.truncate(undo.order_len);
         self.tree_digest = undo.tree_digest;
         for (path, before) in undo.records {
-            if let Some(owner) = self
-                .by_path
-                .remove(&path)
-                .and_then(|c| c.node)
-                .as_ref()
-                .and_then(owner_of)
-            {
-                self.disown(owner, &path);
-            }
+            self.forget(&path);
             if let Some(change) = before {
-                if let Some(owner) = change.node.as_ref().and_then(owner_of) {
-                    self.owned.entry(owner).or_default().push(path.clone());
-                }
+                self.own(change.owner(), &path);
                 self.by_path.insert(path, change);
             }
         }
@@ -210,25 +196,13 @@ impl PendingChanges {
 
     /// Forgets what the transactions up to this number changed: it is in the tree.
     pub fn applied(&mut self, zxid: Zxid) {
-        while self.order.front().is_some_and(|(z, _)| *z <= zxid) {
-            let Some((made_by, path)) = self.order.pop_front() else {
-                break;
-            };
+        while let Some((made_by, path)) = self.order.pop_front_if(|(z, _)| *z <= zxid) {
             if self
                 .by_path
                 .get(&path)
-                .is_none_or(|change| change.zxid != made_by)
+                .is_some_and(|change| change.zxid == made_by)
             {
-                continue;
-            }
-            if let Some(owner) = self
-                .by_path
-                .remove(&path)
-                .and_then(|c| c.node)
-                .as_ref()
-                .and_then(owner_of)
-            {
-                self.disown(owner, &path);
+                self.forget(&path);
             }
         }
         if self.order.is_empty() {
@@ -241,33 +215,38 @@ impl PendingChanges {
         }
     }
 
-    fn disown(&mut self, owner: SessionId, path: &str) {
-        if let Some(owned) = self.owned.get_mut(&owner) {
-            owned.retain(|p| **p != *path);
+    fn forget(&mut self, path: &str) {
+        let owner = self.by_path.remove(path).as_ref().and_then(Change::owner);
+        self.disown(owner, path);
+    }
+
+    fn own(&mut self, owner: Option<SessionId>, path: &Arc<str>) {
+        if let Some(owner) = owner {
+            let owned = self.owned.entry(owner).or_default();
+            owned.insert(Arc::clone(path));
+        }
+    }
+
+    fn disown(&mut self, owner: Option<SessionId>, path: &str) {
+        if let Some(owner) = owner
+            && let Some(owned) = self.owned.get_mut(&owner)
+        {
+            owned.remove(path);
             if owned.is_empty() {
                 self.owned.remove(&owner);
             }
         }
     }
 
-    /// The ephemerals that a session will own: those of the tree less pending deletes, and pending creates (P77).
+    /// The ephemerals that a session will own, sorted: those of the tree that no pending change touches, and those of
+    /// which the newest pending change says so (P77).
     #[must_use]
-    pub fn ephemerals(&self, tree: &DataTree, session: SessionId) -> Vec<Box<str>> {
-        let owns = |path: &str| match self.by_path.get(path) {
-            None => true,
-            Some(change) => change.node.as_ref().and_then(owner_of) == Some(session),
-        };
-        let mut paths: Vec<Box<str>> = tree
-            .ephemerals(session)
-            .into_iter()
-            .filter(|path| owns(path))
-            .map(Into::into)
-            .collect();
-        for path in self.owned.get(&session).into_iter().flatten() {
-            paths.push(path.clone());
-        }
+    pub fn ephemerals(&self, tree: &DataTree, session: SessionId) -> Vec<Arc<str>> {
+        let pending = self.owned.get(&session).into_iter().flatten().cloned();
+        let settled = tree.ephemerals(session).into_iter();
+        let settled = settled.filter(|path| !self.by_path.contains_key(path.as_str()));
+        let mut paths: Vec<Arc<str>> = settled.map(Into::into).chain(pending).collect();
         paths.sort_unstable();
-        paths.dedup();
         paths
     }
 
@@ -275,6 +254,12 @@ impl PendingChanges {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
+    }
+}
+
+impl Change {
+    fn owner(&self) -> Option<SessionId> {
+        self.node.as_ref().and_then(owner_of)
     }
 }
 

@@ -58,7 +58,12 @@ pub(crate) struct Draft<'p> {
     pub(crate) identities: &'p [Identity],
     /// Quotas that the request exceeds, hard or soft: worth a line in the log.
     pub(crate) exceeded: Vec<QuotaExceeded>,
+    /// By how many bytes the request's ACLs may still grow.
+    pub(crate) acl_room: usize,
 }
+
+/// By how many bytes the ACLs of a request may grow: half of what a reader of transactions allows beyond a request.
+pub(crate) const ACL_GROWTH_MAX: usize = 512 * 1024;
 
 /// Why there is no transaction of the kind asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,9 +170,9 @@ impl Draft<'_> {
             .filter(|_| has_no_nul(&r.path))
             .ok_or(ErrorCode::BAD_ARGUMENTS)?;
         let acl = self.fix_up(r.acl)?;
-        let parent_path = parent_path.to_owned();
-        let mut parent = self.node(&parent_path).ok_or(ErrorCode::NO_NODE)?;
+        let mut parent = self.node(parent_path).ok_or(ErrorCode::NO_NODE)?;
         self.permit(&parent, Perms::CREATE)?;
+        let parent_len = parent_path.len();
         let path = if mode.is_sequential() {
             Text::Owned(format!("{}{:010}", r.path, parent.stat.cversion))
         } else {
@@ -185,11 +190,15 @@ impl Draft<'_> {
         }
         self.within_quota(&path, 1, data_len(r.data))?;
 
-        parent.stat.cversion = parent.stat.cversion.wrapping_add(1);
-        parent.stat.pzxid = self.zxid.to_wire();
+        // As applying does it: cversion only rises, so it sticks at the largest number, and pzxid with it (P101).
+        let parent_cversion = parent.stat.cversion.wrapping_add(1);
+        if parent_cversion > parent.stat.cversion {
+            parent.stat.cversion = parent_cversion;
+            parent.stat.pzxid = self.zxid.to_wire();
+        }
         parent.children += 1;
-        let parent_cversion = parent.stat.cversion;
-        self.put(&parent_path, parent);
+        let (parent_path, _) = path.split_at(parent_len);
+        self.put(parent_path, parent);
         self.put(&path, self.born(mode, ttl, r.data, &acl));
         let acl = Some(acl);
         Ok(match (op, ttl) {
@@ -224,23 +233,24 @@ impl Draft<'_> {
     }
 
     /// The mode, if op code, flags and TTL agree. Apache lets some mixtures through, one of which kills it at each
-    /// restart (protocol 19, defects 1 and 9); createContainer with a plain mode is kept for old clients.
+    /// restart (protocol 19, defects 1 and 9); createContainer with a plain mode is kept for old clients, and makes a
+    /// container.
     fn mode_of(&self, op: OpCode, flags: i32, ttl: Option<i64>) -> Result<CreateMode, ErrorCode> {
         let mode = CreateMode::from_code(flags).ok_or(ErrorCode::BAD_ARGUMENTS)?;
         if mode.has_ttl() && !self.rules.owner.extended_types {
             return Err(ErrorCode::UNIMPLEMENTED);
         }
-        let agrees = match op {
-            OpCode::CreateTtl => mode.has_ttl() && ttl.is_some_and(is_valid_ttl),
-            OpCode::CreateContainer => {
-                matches!(mode, CreateMode::Container | CreateMode::Persistent)
+        match (op, mode) {
+            (OpCode::CreateTtl, _) if mode.has_ttl() && ttl.is_some_and(is_valid_ttl) => Ok(mode),
+            (OpCode::CreateContainer, CreateMode::Container | CreateMode::Persistent) => {
+                Ok(CreateMode::Container)
             }
-            _ => !mode.has_ttl() && mode != CreateMode::Container,
-        };
-        if agrees {
-            Ok(mode)
-        } else {
-            Err(ErrorCode::BAD_ARGUMENTS)
+            (OpCode::Create | OpCode::Create2, _)
+                if !mode.has_ttl() && mode != CreateMode::Container =>
+            {
+                Ok(mode)
+            }
+            _ => Err(ErrorCode::BAD_ARGUMENTS),
         }
     }
 
@@ -293,15 +303,16 @@ impl Draft<'_> {
         if node.children > 0 {
             return Err(ErrorCode::NOT_EMPTY);
         }
-        self.gone(parent_path, parent, &r.path);
+        self.gone(parent_path, parent, &r.path, &node);
         Ok(Txn::Delete(DeleteTxn { path: r.path }))
     }
 
-    fn gone(&mut self, parent_path: &str, mut parent: PendingNode, path: &str) {
-        parent.stat.pzxid = parent.stat.pzxid.max(self.zxid.to_wire());
+    fn gone(&mut self, parent_path: &str, mut parent: PendingNode, path: &str, node: &PendingNode) {
+        let pzxid = Zxid::from_wire(parent.stat.pzxid).max(self.zxid);
+        parent.stat.pzxid = pzxid.to_wire();
         parent.children = parent.children.saturating_sub(1);
         self.put(parent_path, parent);
-        self.pending.remove(self.tree, self.zxid, path);
+        self.pending.remove(self.tree, self.zxid, path, node);
     }
 
     fn set_data<'a>(&mut self, r: SetDataRequest<'a>) -> Result<Txn<'a>, ErrorCode> {
@@ -357,15 +368,15 @@ impl Draft<'_> {
             let Some((parent_path, _)) = path::split(path) else {
                 continue;
             };
-            if let Some(parent) = self.node(parent_path) {
-                self.gone(parent_path, parent, path);
+            if let (Some(parent), Some(node)) = (self.node(parent_path), self.node(path)) {
+                self.gone(parent_path, parent, path, &node);
             }
         }
         let len: usize = paths.iter().map(|p| p.len() + 4).sum();
         if !self.rules.close_session_lists_paths || len > self.rules.close_session_len_max {
             return Txn::CloseSession(None);
         }
-        let paths = paths.into_iter().map(|p| Text::Owned(p.into())).collect();
+        let paths = paths.iter().map(|p| Text::Owned((**p).into())).collect();
         Txn::CloseSession(Some(CloseSessionTxn { paths }))
     }
 
@@ -384,7 +395,7 @@ impl Draft<'_> {
         let due = match self.rules.owner.kind(node.stat.ephemeral_owner) {
             NodeKind::Container if node.stat.cversion > 0 => true,
             NodeKind::Container => never_used_ms_max > 0 && age_ms > never_used_ms_max,
-            NodeKind::Ttl(ttl_ms) => age_ms > ttl_ms,
+            NodeKind::Ttl(ttl_ms) => ttl_ms > 0 && age_ms > ttl_ms,
             NodeKind::Persistent | NodeKind::Ephemeral(_) | NodeKind::Unknown => false,
         };
         if !due {
@@ -392,7 +403,7 @@ impl Draft<'_> {
         }
         let (parent_path, _) = path::split(path).ok_or(ErrorCode::BAD_ARGUMENTS)?;
         let parent = self.node(parent_path).ok_or(ErrorCode::NO_NODE)?;
-        self.gone(parent_path, parent, path);
+        self.gone(parent_path, parent, path, &node);
         Ok(Txn::DeleteContainer(DeleteTxn {
             path: Text::Owned(path.to_owned()),
         }))
@@ -415,7 +426,19 @@ impl Draft<'_> {
         }
     }
 
-    fn fix_up<'a>(&self, list: Option<Vec<RawAcl<'a>>>) -> Result<Vec<Acl<'a>>, ErrorCode> {
+    /// The list to be stored. The scheme `auth` stands for every identity of the client, so a request could ask for a
+    /// transaction much larger than itself (R6, P116).
+    fn fix_up<'a>(&mut self, list: Option<Vec<RawAcl<'a>>>) -> Result<Vec<Acl<'a>>, ErrorCode> {
+        let is_auth = |entry: &&RawAcl<'_>| entry.scheme.as_deref() == Some("auth");
+        let times = list.iter().flatten().filter(is_auth).count();
+        if times > 0 {
+            let len = |identity: &Identity| identity.scheme.len() + identity.id.len() + 12;
+            let expanded = self.identities.iter().map(len).sum::<usize>();
+            self.acl_room = times
+                .checked_mul(expanded)
+                .and_then(|grown| self.acl_room.checked_sub(grown))
+                .ok_or(ErrorCode::INVALID_ACL)?;
+        }
         acl::fix_up(list.as_deref(), self.identities, &self.rules.acl)
     }
 
