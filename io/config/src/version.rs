@@ -3,6 +3,8 @@
 //! Tools take the digits that come first for ZooKeeper's version and switch features by them, so
 //! Apache's version stands there (features FL-30).
 
+use std::sync::LazyLock;
+
 /// The version of Apache ZooKeeper that this server stands for.
 pub const APACHE: &str = "3.9.5";
 
@@ -20,8 +22,10 @@ const COMMIT: &str = match option_env!("ZABRA_COMMIT") {
 };
 
 /// `3.9.5-zabra-<version>-<commit>`.
-pub fn version() -> String {
-    format!("{APACHE}-zabra-{}-{COMMIT}", env!("CARGO_PKG_VERSION"))
+pub fn version() -> &'static str {
+    static VERSION: LazyLock<String> =
+        LazyLock::new(|| format!("{APACHE}-zabra-{}-{COMMIT}", env!("CARGO_PKG_VERSION")));
+    &VERSION
 }
 
 /// The version as `srvr`, `stat`, `mntr` and `envi` show it, with the time of the build.
