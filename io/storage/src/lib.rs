@@ -6,7 +6,10 @@
 //! | log txns with group commit | [`TxnLog`] |
 //! | read txns back, at a start or for a learner | [`LogReader`] |
 //! | write and read snapshots | [`SnapshotWriter`], [`read_snapshot`] |
-//! | cut the history, as a leader asks | [`truncate`] |
+//! | cut or replace the history, as a leader asks | [`truncate`], [`adopt_snapshot`] |
+//! | remove what is not needed any more | [`purge`] |
+//! | keep a member's promises | [`Epochs`] |
+//! | print files as Apache's tools do | [`tools`] |
 //! | put all of it on a simulated disk | [`Vfs`] |
 //!
 //! This crate knows files, frames, seals and zxids. It does not know what a txn does (`zabra-tree`), who decides it
@@ -42,12 +45,12 @@ pub use mark::{Mark, MarkFile, Segment};
 pub use names::Compression;
 pub use purge::{PurgeOptions, Purged, purge};
 pub use real::RealVfs;
-pub use recover::{RecoverOptions, Recovered, RecoverySink, Start, holds_data, recover};
+pub use recover::{RecoverOptions, Recovered, RecoverySink, Start, recover};
 pub use segment::{Defect, DefectKind, Record, SegmentEnd, SegmentReader};
 pub use snapshot::{
     Discard, Refusal, SnapshotDigest, SnapshotError, SnapshotFile, SnapshotSink, SnapshotTail,
     SnapshotWriter, WrittenSnapshot, encode_seal, encode_tail, list_snapshots, read_snapshot,
     read_snapshot_bytes,
 };
-pub use truncate::truncate;
+pub use truncate::{adopt_snapshot, truncate};
 pub use vfs::{Access, DirEntry, Vfs, VfsFile};

@@ -9,7 +9,6 @@
 //! error (I-14, I-18, I-19).
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use zabra_jute::{Decode, Reader};
@@ -394,15 +393,4 @@ fn new_mark(files: Files, read: &[FinishedSegment]) -> Mark {
         sealed,
         snapshots,
     }
-}
-
-/// Whether a directory holds any state, without reading it: used to tell a first start.
-pub fn holds_data(vfs: &dyn Vfs, dir: &Path) -> Result<bool> {
-    if !vfs.exists(dir).during("look for", dir)? {
-        return Ok(false);
-    }
-    let entries = vfs.list(dir).during("list", dir)?;
-    Ok(entries.iter().any(|e| {
-        parse_log_name(&e.name).is_some() || crate::names::parse_snapshot_name(&e.name).is_some()
-    }))
 }

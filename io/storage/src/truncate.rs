@@ -1,4 +1,4 @@
-//! Cutting the history behind a zxid, as a leader asks for with TRUNC.
+//! Taking history back: cutting it behind a zxid (TRUNC), or replacing all of it by a leader's snapshot (SNAP).
 //!
 //! Cutting a file, removing later ones and removing snapshots are many steps, and a crash between any two must not leave
 //! a history with txns that were truncated or a hole (P36, P37). So what will be done is written down first, durably;
@@ -7,6 +7,7 @@
 //! ```text
 //! zabra-truncation 1
 //! to 100000005
+//! base 0                        the mark's new base, if not 0
 //! cut log.100000001 894         the segment that holds the txn, and the byte behind it
 //! remove log.100000009          later segments, newest first
 //! drop snapshot.100000008       snapshots with later effects
@@ -34,6 +35,8 @@ use crate::vfs::{Access, Vfs, read_small, replace_small};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Plan {
     to: Zxid,
+    /// The mark's new base; 0 leaves it as it is.
+    base: Zxid,
     cut: Option<(String, u64)>,
     remove: Vec<String>,
     drop: Vec<String>,
@@ -47,13 +50,38 @@ struct Plan {
 /// Fails with [`StorageError::CannotTruncate`], and has changed nothing, if the txn `to` is not here or no snapshot
 /// at or before it is good: the server then needs its leader's snapshot. After any other error the process must end.
 pub fn truncate(vfs: &Arc<dyn Vfs>, dirs: &DataDirs, mark: &MarkFile, to: Zxid) -> Result<()> {
-    let plan = plan(vfs, dirs, &mark.current(), to)?;
-    let (dir, bytes) = (dirs.log(), plan.encode());
-    replace_small(&**vfs, dir, "zabra-tmp-truncation", TRUNCATION, &bytes)
-        .during("write", &dir.join(TRUNCATION))?;
-    mark.update(|m| plan.lower(m));
-    mark.save()?;
-    plan.carry_out(&**vfs, dirs)
+    plan(vfs, dirs, &mark.current(), to)?.run(vfs, dirs, mark)
+}
+
+/// Replaces the history by the snapshot of `zxid`, which the caller has just received and made durable: every log goes,
+/// since it may hold txns that the leader never had, and so does every newer snapshot. Older snapshots are never used
+/// again, because no log leads from them to this one (P54). The caller's log is as for [`truncate`].
+///
+/// An error must end the process.
+pub fn adopt_snapshot(
+    vfs: &Arc<dyn Vfs>,
+    dirs: &DataDirs,
+    mark: &MarkFile,
+    zxid: Zxid,
+) -> Result<()> {
+    let mut plan = Plan {
+        to: zxid,
+        base: zxid,
+        ..Plan::default()
+    };
+    for file in list_snapshots(&**vfs, dirs.snap())? {
+        if file.zxid > zxid {
+            plan.drop.push(file.name);
+        } else {
+            plan.keep.push(file.name);
+        }
+    }
+    plan.remove = log_names(&**vfs, dirs.log())?
+        .into_iter()
+        .rev()
+        .map(|(_, name)| name)
+        .collect();
+    plan.run(vfs, dirs, mark)
 }
 
 /// Finishes a truncation that a crash interrupted; returns what to tell the operator.
@@ -126,6 +154,16 @@ fn plan(vfs: &Arc<dyn Vfs>, dirs: &DataDirs, mark: &Mark, to: Zxid) -> Result<Pl
 }
 
 impl Plan {
+    /// Writes the note down, then does what it says.
+    fn run(&self, vfs: &Arc<dyn Vfs>, dirs: &DataDirs, mark: &MarkFile) -> Result<()> {
+        let (dir, bytes) = (dirs.log(), self.encode());
+        replace_small(&**vfs, dir, "zabra-tmp-truncation", TRUNCATION, &bytes)
+            .during("write", &dir.join(TRUNCATION))?;
+        mark.update(|m| self.lower(m));
+        mark.save()?;
+        self.carry_out(&**vfs, dirs)
+    }
+
     /// Where to cut: right behind the txn `to`. If the snapshot at `to` itself is the last of what stays, every record
     /// behind it goes.
     fn find_cut(
@@ -136,12 +174,7 @@ impl Plan {
         from: Zxid,
     ) -> Result<()> {
         let dir = dirs.log();
-        let entries = vfs.list(dir).during("list", dir)?;
-        let mut logs: Vec<(Zxid, String)> = entries
-            .into_iter()
-            .filter_map(|e| Some((parse_log_name(&e.name)?, e.name)))
-            .collect();
-        logs.sort();
+        let logs = log_names(&**vfs, dir)?;
         let trust = Trust {
             mark: Some(mark.clone()),
             others_wrote: false,
@@ -182,6 +215,7 @@ impl Plan {
 
     /// The mark never says more than what will be left.
     fn lower(&self, mark: &mut Mark) {
+        mark.base = mark.base.max(self.base);
         let mut segments: Vec<_> = mark.sealed.drain(..).chain(mark.open.take()).collect();
         segments.retain(|s| !self.remove.contains(&s.name));
         for segment in &mut segments {
@@ -240,7 +274,10 @@ impl Plan {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut text = format!("zabra-truncation 1\nto {:x}\n", self.to.0);
+        let mut text = format!(
+            "zabra-truncation 1\nto {:x}\nbase {:x}\n",
+            self.to.0, self.base.0
+        );
         if let Some((name, len)) = &self.cut {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "cut {name} {len}");
@@ -266,6 +303,7 @@ impl Plan {
         for line in lines {
             match line.split(' ').collect::<Vec<_>>()[..] {
                 ["to", zxid] => plan.to = Zxid(u64::from_str_radix(zxid, 16).ok()?),
+                ["base", zxid] => plan.base = Zxid(u64::from_str_radix(zxid, 16).ok()?),
                 ["cut", name, len] => plan.cut = Some((name.to_owned(), len.parse().ok()?)),
                 ["remove", name] => plan.remove.push(name.to_owned()),
                 ["drop", name] => plan.drop.push(name.to_owned()),
@@ -275,6 +313,17 @@ impl Plan {
         }
         Some(plan)
     }
+}
+
+/// The logs of a directory, oldest first.
+fn log_names(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<(Zxid, String)>> {
+    let entries = vfs.list(dir).during("list", dir)?;
+    let mut logs: Vec<(Zxid, String)> = entries
+        .into_iter()
+        .filter_map(|e| Some((parse_log_name(&e.name)?, e.name)))
+        .collect();
+    logs.sort();
+    Ok(logs)
 }
 
 /// The byte behind the last record with a zxid up to `to`.
