@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     match Zabra::parse().command {
         Command::Server(args) => server::run(&args),
         Command::Check(args) => check::run(&args),
-        Command::Bench(args) => report(zabra_bench::main(&args)),
+        Command::Bench(args) => report(zabra_bench::run_and_print(&args)),
         Command::Initialize(args) => initialize::run(&args),
         Command::Word(args) => report(word::run(&args)),
         Command::Digest { credentials } => {
