@@ -264,7 +264,8 @@ impl Report {
             .filter(|n| n.severity >= Severity::Warning)
             .count();
         match self.exit_code() {
-            0 => writeln!(text, "\na server would start; {doubts} remarks to look at"),
+            0 if doubts == 0 => writeln!(text, "\na server would start"),
+            0 => writeln!(text, "\na server would start; remarks to look at: {doubts}"),
             code => writeln!(text, "\na server would not start and end with code {code}"),
         }
     }

@@ -40,13 +40,17 @@ impl Environment {
             Ok(text) => text.trim().to_owned(),
             Err(_) => MISSING.to_owned(),
         };
+        let uid = rustix::process::getuid().as_raw();
+        let account = account(&fs::read_to_string("/etc/passwd").unwrap_or_default(), uid);
         let user_dir = std::env::current_dir().map(|dir| dir.display().to_string());
         Self {
             host_name: line("/proc/sys/kernel/hostname"),
             temporary_dir: std::env::temp_dir().display().to_string(),
             os_version: line("/proc/sys/kernel/osrelease"),
-            user_name: variable("USER"),
-            user_home: variable("HOME"),
+            user_name: account
+                .as_ref()
+                .map_or_else(|| variable("USER"), |(name, _)| name.clone()),
+            user_home: account.map_or_else(|| variable("HOME"), |(_, home)| home),
             user_dir: user_dir.unwrap_or_else(|_| MISSING.to_owned()),
             memory_free_mb: field_mb("/proc/meminfo", "MemAvailable:"),
             memory_max_mb: field_mb("/proc/meminfo", "MemTotal:"),
@@ -89,6 +93,17 @@ impl Environment {
         }
         text
     }
+}
+
+/// Name and directory of a user in the text of `/etc/passwd`, from which Java takes them too.
+fn account(passwd: &str, uid: u32) -> Option<(String, String)> {
+    passwd.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let [name, _, id, _, _, home, ..] = fields.as_slice() else {
+            return None;
+        };
+        (id.parse() == Ok(uid)).then(|| ((*name).to_owned(), (*home).to_owned()))
+    })
 }
 
 /// A field of a file of `/proc` whose unit is kB.
@@ -153,6 +168,17 @@ mod tests {
             ]
         );
         assert!(text.ends_with("MB\n"));
+    }
+
+    #[test]
+    fn the_user_is_found_by_number() {
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\nbroken\nzk:x:1001:1001::/var/lib/zk:/bin/false\n";
+        assert_eq!(
+            account(passwd, 1001),
+            Some(("zk".to_owned(), "/var/lib/zk".to_owned()))
+        );
+        assert_eq!(account(passwd, 7), None);
     }
 
     #[test]
