@@ -141,7 +141,7 @@ impl Replica {
         let Some(digest) = self
             .tree
             .digest()
-            .filter(|_| self.last_zxid.0 % DIGEST_LOG_INTERVAL == 0)
+            .filter(|_| self.last_zxid.0.is_multiple_of(DIGEST_LOG_INTERVAL))
         else {
             return;
         };

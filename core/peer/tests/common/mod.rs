@@ -1,5 +1,10 @@
 //! What the tests of this crate share: a peer with a tree and a disk that waits to be told.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test binary uses its part, and a panic is how a test fails"
+)]
 
 #[path = "../../../serve/tests/common/say.rs"]
 pub mod say;

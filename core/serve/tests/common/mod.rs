@@ -1,5 +1,10 @@
 //! What the tests of this crate share: a server in a value, clients that speak in frames, and what they hear.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test binary uses its part, and a panic is how a test fails"
+)]
 
 pub mod say;
 
