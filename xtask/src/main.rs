@@ -63,11 +63,7 @@ enum Task {
         args: Vec<String>,
     },
     /// Measure Zabra and Apache ZooKeeper side by side
-    Bench {
-        /// Passed on to `zabra-interop compare`
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -95,6 +91,6 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Fix => gate::fix(&workspace),
         Task::Fuzz { target, seconds } => fuzz::report(&workspace, target.as_deref(), seconds),
         Task::Interop { args } => interop::report(&workspace, &args),
-        Task::Bench { args } => bench::report(&workspace, &args),
+        Task::Bench(args) => bench::report(&workspace, &args),
     }
 }
