@@ -175,22 +175,21 @@ impl Seat {
             // A flusher without the seat rings when it is done.
             return shared.flusher.is_idle().then_some(Duration::ZERO);
         }
-        let sweep = self.last_sweep.after(SWEEP_MS);
-        let idle = self.clients.is_empty().then_some(MonoMillis(u64::MAX));
-        let due = self.next_tick().min(idle.unwrap_or(sweep));
-        let due = self
-            .doorway
-            .paused_until()
-            .map_or(due, |until| due.min(until));
-        Some(Duration::from_millis(due.since(now)))
+        Some(Duration::from_millis(self.next_tick().since(now)))
     }
 
+    /// When [`Self::tick`] has something to do: every tick, when sessions expire, when silent connections are looked
+    /// for, if there are any, and when accepting is taken up again.
     fn next_tick(&self) -> MonoMillis {
         let regular = self.last_tick.after(self.tick_ms);
-        self.peer
-            .tracker()
-            .next_due()
-            .map_or(regular, |due| due.min(regular))
+        let sweep = self.last_sweep.after(SWEEP_MS);
+        let regular = if self.clients.is_empty() {
+            regular
+        } else {
+            regular.min(sweep)
+        };
+        let others = [self.peer.tracker().next_due(), self.doorway.paused_until()];
+        others.into_iter().flatten().fold(regular, MonoMillis::min)
     }
 
     fn tick_is_due(&self, now: MonoMillis) -> bool {
