@@ -6,12 +6,17 @@
 mod check;
 mod initialize;
 mod log;
+mod purge;
 mod server;
+mod snapshot;
+mod txnlog;
 mod word;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use zabra_storage::tools::ToolFailure;
 
 /// Small buffers of many connections come and go on several threads; the system's allocator keeps too much of them.
 #[global_allocator]
@@ -33,6 +38,12 @@ enum Command {
     Check(check::Args),
     /// Load a server of the protocol and measure it
     Bench(zabra_bench::Args),
+    /// Show, repair or cut a transaction log
+    Txnlog(txnlog::Args),
+    /// Show what a snapshot holds
+    Snapshot(snapshot::Args),
+    /// Remove old snapshots and logs
+    Purge(purge::Args),
     /// Make a data directory ready for its first start
     Initialize(initialize::Args),
     /// Send a four-letter word to a server and print its answer
@@ -46,22 +57,50 @@ enum Command {
     Version,
 }
 
+/// Single-dash long options that Apache's tools take, and what they are here.
+const APACHE_OPTIONS: [(&str, &str); 1] = [("-json", "--json")];
+
+/// The command line, in the form that the parser knows.
+fn arguments() -> impl Iterator<Item = OsString> {
+    std::env::args_os().map(|arg| {
+        let known = APACHE_OPTIONS.iter().find(|(apache, _)| arg == *apache);
+        known.map_or(arg, |(_, ours)| OsString::from(ours))
+    })
+}
+
 fn main() -> ExitCode {
-    match Zabra::parse().command {
+    match Zabra::parse_from(arguments()).command {
         Command::Server(args) => server::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => report(zabra_bench::run_and_print(&args)),
+        Command::Txnlog(args) => txnlog::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
+        Command::Purge(args) => purge::run(&args),
         Command::Initialize(args) => initialize::run(&args),
         Command::Word(args) => report(word::run(&args)),
         Command::Digest { credentials } => {
             for credentials in credentials {
-                println!("{credentials}->{}", zabra_tree::acl::digest_id(credentials.as_bytes()));
+                println!(
+                    "{credentials}->{}",
+                    zabra_tree::acl::digest_id(credentials.as_bytes())
+                );
             }
             ExitCode::SUCCESS
         }
         Command::Version => {
             println!("{}", zabra_config::version::version_line());
             ExitCode::SUCCESS
+        }
+    }
+}
+
+/// The end of a file tool, with Apache's exit code.
+fn tool_end(result: Result<(), ToolFailure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.exit)
         }
     }
 }

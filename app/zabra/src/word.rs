@@ -22,14 +22,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let Args { host, port, word } = args;
     let peer = || format!("{host}:{port}");
-    let mut addresses = (host.as_str(), *port).to_socket_addrs().with_context(|| format!("cannot resolve {host}"))?;
-    let address = addresses.next().with_context(|| format!("{host} has no address"))?;
-    let mut socket =
-        TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("cannot connect to {}", peer()))?;
+    let mut addresses = (host.as_str(), *port)
+        .to_socket_addrs()
+        .with_context(|| format!("cannot resolve {host}"))?;
+    let address = addresses
+        .next()
+        .with_context(|| format!("{host} has no address"))?;
+    let mut socket = TcpStream::connect_timeout(&address, PATIENCE)
+        .with_context(|| format!("cannot connect to {}", peer()))?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    socket.write_all(word.as_bytes()).with_context(|| format!("cannot send to {}", peer()))?;
+    socket
+        .write_all(word.as_bytes())
+        .with_context(|| format!("cannot send to {}", peer()))?;
     let mut answer = Vec::new();
-    socket.read_to_end(&mut answer).with_context(|| format!("no answer from {}", peer()))?;
+    socket
+        .read_to_end(&mut answer)
+        .with_context(|| format!("no answer from {}", peer()))?;
     std::io::stdout().write_all(&answer)?;
     Ok(())
 }
