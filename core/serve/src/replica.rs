@@ -27,6 +27,8 @@ pub struct Replica {
     alarm: Option<Alarm>,
     mismatches: u64,
     digest_log: VecDeque<(Zxid, u64)>,
+    /// Up to here digests are not compared.
+    fuzzy_up_to: Zxid,
 }
 
 /// Every so many transactions the digest is noted, for the `hash` word; the newest notes are kept (protocol 15).
@@ -44,6 +46,7 @@ impl Replica {
             alarm: None,
             mismatches: 0,
             digest_log: VecDeque::new(),
+            fuzzy_up_to: Zxid::ZERO,
         }
     }
 
@@ -63,6 +66,12 @@ impl Replica {
     #[must_use]
     pub fn alarm(&self) -> Option<(Alarm, u64)> {
         self.alarm.map(|alarm| (alarm, self.mismatches))
+    }
+
+    /// Says that the tree may already hold effects of transactions up to this one, as after a snapshot that Apache wrote
+    /// while transactions went on. Until then no digest can agree (protocol 14.3).
+    pub fn set_fuzzy_up_to(&mut self, zxid: Zxid) {
+        self.fuzzy_up_to = zxid;
     }
 
     /// Digests of the tree at every 128th zxid, oldest first.
@@ -95,7 +104,9 @@ impl Replica {
         }
         let applied = self.tree.apply(header, txn, events);
         self.last_zxid = header.zxid;
-        if let Some(digest) = digest {
+        if let Some(digest) = digest
+            && header.zxid >= self.fuzzy_up_to
+        {
             self.compare(header.zxid, *digest);
         }
         self.note_digest();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use zabra_proto::{Acl, SessionId, StatPersisted, TxnHeader, Zxid};
 use zabra_serve::Replica;
-use zabra_storage::{RecoverySink, Refusal, SnapshotSink};
+use zabra_storage::{RecoverySink, Refusal, SnapshotSink, SnapshotTail};
 use zabra_tree::{DataTree, TreeLoader, TreeOptions};
 
 /// Takes a snapshot's content, then the transactions behind it.
@@ -14,6 +14,8 @@ pub struct Loader {
     options: TreeOptions,
     stage: Stage,
     snapshot_zxid: Zxid,
+    /// Up to where effects of transactions may be in the snapshot; all of them if it does not say.
+    fuzzy_up_to: Zxid,
 }
 
 enum Stage {
@@ -31,6 +33,7 @@ impl Loader {
             options,
             stage: Stage::Nothing,
             snapshot_zxid: Zxid::ZERO,
+            fuzzy_up_to: Zxid::ZERO,
         }
     }
 
@@ -39,7 +42,10 @@ impl Loader {
         self.snapshot_zxid = last_zxid;
         self.replica()?;
         match self.stage {
-            Stage::Replay(replica) => Ok(*replica),
+            Stage::Replay(mut replica) => {
+                replica.set_fuzzy_up_to(Zxid::ZERO);
+                Ok(*replica)
+            }
             Stage::Nothing | Stage::Snapshot(_) => Err(Refusal("nothing was loaded".to_owned())),
         }
     }
@@ -58,11 +64,10 @@ impl Loader {
                 let loaded = loader.finish(self.snapshot_zxid).map_err(refusal)?;
                 let mut tree = loaded.tree;
                 tree.ensure_config_node();
-                Box::new(Replica::new(
-                    tree,
-                    loaded.sessions.into_iter().collect(),
-                    self.snapshot_zxid,
-                ))
+                let sessions = loaded.sessions.into_iter().collect();
+                let mut replica = Replica::new(tree, sessions, self.snapshot_zxid);
+                replica.set_fuzzy_up_to(self.fuzzy_up_to);
+                Box::new(replica)
             }
         };
         self.stage = Stage::Replay(replica);
@@ -90,6 +95,12 @@ fn refusal(error: impl ToString) -> Refusal {
 impl SnapshotSink for Loader {
     fn reset(&mut self) {
         self.stage = Stage::Nothing;
+        self.fuzzy_up_to = Zxid::ZERO;
+    }
+
+    fn tail(&mut self, tail: &SnapshotTail) -> Result<(), Refusal> {
+        self.fuzzy_up_to = tail.effects_up_to().unwrap_or(Zxid(u64::MAX));
+        Ok(())
     }
 
     fn session(&mut self, id: SessionId, timeout_ms: i32) -> Result<(), Refusal> {
