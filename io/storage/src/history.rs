@@ -28,6 +28,9 @@ use crate::vfs::Vfs;
 /// Memory grows only with what is really in the file.
 pub const PAYLOAD_MAX_DEFAULT: usize = 16 << 20;
 
+/// How far back a repeated txn is recognized.
+const SEEN_MAX: usize = 1 << 18;
+
 /// Reads the txns behind a zxid in order.
 #[derive(Debug)]
 pub struct LogReader {
@@ -41,8 +44,8 @@ pub struct LogReader {
     last: Zxid,
     /// Last zxid that the current segment holds, whether handed out or not.
     last_in_segment: Option<Zxid>,
-    /// Zxid and checksum of every txn handed out, to know a repetition from a contradiction.
-    seen: Vec<(Zxid, u32)>,
+    /// Zxid and checksum of the txns handed out last, to know a repetition from a contradiction.
+    seen: VecDeque<(Zxid, u32)>,
     finished: Vec<FinishedSegment>,
     payload_max: usize,
 }
@@ -103,7 +106,7 @@ impl LogReader {
             from,
             last: from,
             last_in_segment: None,
-            seen: Vec::new(),
+            seen: VecDeque::new(),
             finished: Vec::new(),
             payload_max,
         };
@@ -162,7 +165,10 @@ impl LogReader {
             }
             if follows(self.last, zxid) {
                 self.last = zxid;
-                self.seen.push((zxid, checksum));
+                if self.seen.len() == SEEN_MAX {
+                    self.seen.pop_front();
+                }
+                self.seen.push_back((zxid, checksum));
                 return Ok(true);
             }
             self.check_repetition(zxid, checksum, is_error, offset)?;
@@ -325,7 +331,10 @@ impl LogReader {
                     path: self.dir.join(&segment.name),
                     offset: 0,
                     after: self.from,
-                    what: format!("the file is missing, and held txns up to {}", segment.last),
+                    what: format!(
+                        "the file is missing, and held txns up to {} (to begin anew on purpose, remove zabra-mark, too)",
+                        segment.last
+                    ),
                 });
             }
         }

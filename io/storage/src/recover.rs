@@ -22,7 +22,7 @@ use crate::mark::{Mark, MarkFile, Segment};
 use crate::names::parse_log_name;
 use crate::record::FILE_HEADER_LEN;
 use crate::snapshot::{
-    Refusal, SnapshotFile, SnapshotSink, SnapshotTail, list_snapshots, read_snapshot,
+    Discard, Refusal, SnapshotFile, SnapshotSink, SnapshotTail, list_snapshots, read_snapshot,
 };
 use crate::truncate::resume_truncation;
 use crate::vfs::{Access, Vfs, VfsFile};
@@ -181,8 +181,14 @@ impl Recovery<'_> {
             None => None,
         };
         let others_wrote = mark.as_ref().is_some_and(|mark| {
-            let snapshots = snapshots.iter().map(|s| (s.name.as_str(), s.len));
-            mark.others_wrote(segments.iter().map(String::as_str), snapshots)
+            // A known snapshot of another length was written anew, unless it is damaged.
+            let others = snapshots.iter().filter(|s| {
+                let known = mark.snapshots.get(&s.name);
+                known.is_none()
+                    || known != Some(&s.len)
+                        && read_snapshot(vfs, self.dirs.snap(), s, &mut Discard).is_ok()
+            });
+            mark.others_wrote(segments.iter().map(String::as_str), others.count())
         });
         Ok(Files {
             segments,
@@ -198,12 +204,7 @@ impl Recovery<'_> {
         files: &Files,
         sink: &mut dyn RecoverySink,
     ) -> Result<(Start, SnapshotTail)> {
-        let base = files
-            .trust
-            .mark
-            .as_ref()
-            .filter(|_| !files.trust.others_wrote)
-            .map_or(Zxid::ZERO, |m| m.base);
+        let base = files.trust.mark.as_ref().map_or(Zxid::ZERO, |m| m.base);
         let mut first_reason = None;
         for file in files.snapshots.iter().take(SNAPSHOTS_TRIED_MAX) {
             let why = if file.zxid < base {
@@ -382,13 +383,8 @@ fn new_mark(files: Files, read: &[FinishedSegment]) -> Mark {
         })
     }));
     let snapshots: BTreeMap<String, u64> = snapshots.into_iter().map(|s| (s.name, s.len)).collect();
-    let base = if trust.others_wrote {
-        Zxid::ZERO
-    } else {
-        old.base
-    };
     Mark {
-        base,
+        base: old.base,
         open: None,
         sealed,
         snapshots,

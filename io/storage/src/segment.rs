@@ -282,6 +282,8 @@ const PADDING_MIN: u64 = 4096;
 const CHUNK: usize = 64 * 1024;
 /// More than this behind a bad record is never searched: no crash leaves so much.
 const SEARCH_MAX: u64 = 64 << 20;
+/// At most this many bytes are checksummed in a search.
+const HASHED_MAX: u64 = 1 << 30;
 
 /// The pieces of some bytes at `offset` that lie in different sectors.
 fn sectors(offset: u64, bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -331,21 +333,28 @@ fn good_record_in(file: &dyn VfsFile, from: u64, to: u64, payload_max: usize) ->
             n => have += n,
         }
     }
-    Ok((0..have).any(|at| is_good_record(bytes.get(at..have).unwrap_or_default(), payload_max)))
+    // A file made to be slow is not searched to the end.
+    let mut budget = HASHED_MAX;
+    for at in 0..have {
+        let rest = bytes.get(at..have).unwrap_or_default();
+        let Some((sum, payload)) = framed(rest, payload_max) else {
+            continue;
+        };
+        budget = budget.saturating_sub(payload.len() as u64);
+        if budget == 0 || sum == u64::from(adler32(payload)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-fn is_good_record(bytes: &[u8], payload_max: usize) -> bool {
-    let Some((sum, len)) = parse_head(bytes) else {
-        return false;
-    };
-    let Ok(len) = usize::try_from(len) else {
-        return false;
-    };
-    // The cheap tests first: almost every position fails one of them.
-    sum <= u64::from(u32::MAX)
+/// Checksum and payload of what has the outer form of a record: cheap tests that almost every position fails.
+fn framed(bytes: &[u8], payload_max: usize) -> Option<(u64, &[u8])> {
+    let (sum, len) = parse_head(bytes)?;
+    let len = usize::try_from(len).ok()?;
+    let payload = bytes.get(RECORD_HEAD..RECORD_HEAD.checked_add(len)?)?;
+    let plausible = sum <= u64::from(u32::MAX)
         && (TXN_HEADER_LEN..=payload_max).contains(&len)
-        && bytes.get(RECORD_HEAD + len) == Some(&END_OF_RECORD)
-        && bytes
-            .get(RECORD_HEAD..RECORD_HEAD + len)
-            .is_some_and(|p| u64::from(adler32(p)) == sum)
+        && bytes.get(RECORD_HEAD + len) == Some(&END_OF_RECORD);
+    plausible.then_some((sum, payload))
 }

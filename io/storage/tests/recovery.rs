@@ -10,8 +10,8 @@ use std::sync::Arc;
 use common::{Server, Twin, data_of, dirs, payload, try_recover};
 use zabra_proto::{TxnKind, Zxid};
 use zabra_storage::{
-    Compression, DataDirs, RealVfs, RecoverOptions, Recovered, Start, StorageError, Vfs, names,
-    record, recover,
+    Compression, DataDirs, MarkFile, RealVfs, RecoverOptions, Recovered, Start, StorageError, Vfs,
+    adopt_snapshot, names, record, recover,
 };
 use zabra_testkit::disk::FaultyDisk;
 
@@ -274,6 +274,31 @@ fn a_lost_end_of_an_epoch_is_found_by_the_mark() {
     disk.remove(&dirs().log().join("log.3")).unwrap();
     // Counters alone allow 1, 2, 1:1.
     assert!(last_of(&disk).unwrap_err().contains("log.3"));
+}
+
+#[test]
+fn a_member_with_damaged_logs_can_take_its_leaders_snapshot() {
+    let disk = FaultyDisk::new();
+    let mut server = Server::start(&vfs(&disk)).unwrap();
+    server.append(&[10, 20, 30]);
+    server.log.flush().unwrap();
+    server.log.mark().save().unwrap();
+    let log = dirs().log().join("log.1");
+    let mut bytes = disk.files()[&log].clone();
+    bytes[40] ^= 1;
+    disk.put(&log, bytes);
+    assert!(last_of(&disk).is_err());
+
+    let mark = MarkFile::open(vfs(&disk), dirs().log()).unwrap();
+    let last = Zxid::new(2, 1);
+    server.twin.txns.insert(last.0, data_of(last, 5));
+    common::write_snapshot(&vfs(&disk), &server.twin, last, Compression::None, &mark).unwrap();
+    adopt_snapshot(&vfs(&disk), &dirs(), &mark, last).unwrap();
+    let (twin, recovered) = try_recover(&vfs(&disk)).unwrap();
+    assert_eq!((recovered.last_zxid, twin.txns), (last, server.twin.txns));
+    // Were that snapshot lost, the older one must not stand in for it.
+    disk.put(&dirs().snap().join("snapshot.200000001"), Vec::new());
+    assert!(try_recover(&vfs(&disk)).is_err());
 }
 
 #[test]

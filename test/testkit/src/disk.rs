@@ -3,11 +3,11 @@
 //! [`FaultyDisk`] is a [`Vfs`]. Two things can be done with it:
 //!
 //! - *Crash images*: [`FaultyDisk::crash_images`] gives the disks that a power cut after a number of operations could
-//!   leave: what was synced is there, and of the effects that were not, any subset, bytes by the sector
-//!   ([`crash`](crate::disk) explains the model at [`Effect`]).
+//!   leave: what was synced is there, and of the effects that were not, any subset: names one by one, lengths one by
+//!   one, bytes by the sector.
 //! - *Faults*: [`FaultyDisk::inject`] lets operations fail, once or for ever, or writes be short.
 //!
-//! It is single-minded about what a file system promises and knows nothing of logs and snapshots.
+//! It knows what a file system promises, and nothing of logs and snapshots.
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
