@@ -759,6 +759,15 @@ fn paths_that_no_server_logs_are_harmless() {
     assert_eq!(server.tree.check_invariants(), Ok(()));
 }
 
+/// The shell keeps the tree behind a lock that many threads read.
+#[test]
+fn trees_and_walks_cross_threads() {
+    const fn check<T: Send + Sync>() {}
+    check::<DataTree>();
+    check::<zabra_tree::ImageWalk>();
+    check::<zabra_tree::WatchTable>();
+}
+
 /// The payloads of a captured log.
 fn payloads(log: &[u8]) -> Vec<Payload<'_>> {
     let mut payloads = Vec::new();
