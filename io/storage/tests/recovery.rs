@@ -10,8 +10,8 @@ use std::sync::Arc;
 use common::{Server, Twin, data_of, dirs, payload, try_recover};
 use zabra_proto::{TxnKind, Zxid};
 use zabra_storage::{
-    Compression, DataDirs, MarkFile, RealVfs, RecoverOptions, Recovered, Start, StorageError, Vfs,
-    adopt_snapshot, names, record, recover,
+    Compression, DataDirs, LogReader, MarkFile, PAYLOAD_MAX_DEFAULT, RealVfs, RecoverOptions,
+    Recovered, Start, StorageError, Vfs, adopt_snapshot, names, record, recover,
 };
 use zabra_testkit::disk::FaultyDisk;
 
@@ -299,6 +299,29 @@ fn a_member_with_damaged_logs_can_take_its_leaders_snapshot() {
     // Were that snapshot lost, the older one must not stand in for it.
     disk.put(&dirs().snap().join("snapshot.200000001"), Vec::new());
     assert!(try_recover(&vfs(&disk)).is_err());
+}
+
+#[test]
+fn a_learner_can_be_served_from_the_log_while_it_is_written() {
+    let disk = FaultyDisk::new();
+    let mut server = Server::start(&vfs(&disk)).unwrap();
+    for _ in 0..3 {
+        server.append(&[10, 3000]);
+        server.log.flush().unwrap();
+        server.log.roll().unwrap();
+    }
+    server.append(&[40, 50]);
+    let upto = server.log.flush().unwrap().last;
+    let mut reader =
+        LogReader::open(vfs(&disk), dirs().log(), Zxid(3), PAYLOAD_MAX_DEFAULT).unwrap();
+    let mut found = Vec::new();
+    while reader.last() < upto && reader.advance().unwrap() {
+        // The log goes on under the reader's feet.
+        server.append(&[70]);
+        server.log.flush().unwrap();
+        found.push(reader.record().unwrap().zxid.0);
+    }
+    assert_eq!(found, (4..=upto.0).collect::<Vec<_>>());
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use zabra_storage::tools::{
-    DumpOptions, SnapshotFormat, chop_txn_log, dump_txn_log, print_snapshot,
+    DumpOptions, SnapshotFormat, chop_txn_log, dump_txn_log, print_snapshot, write_purged,
 };
-use zabra_storage::{RealVfs, record};
+use zabra_storage::{DirEntry, Purged, RealVfs, record};
 
 fn vector(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -148,6 +148,36 @@ fn failures_have_apaches_texts_and_codes() {
     assert_eq!(
         (none.exit, none.message.as_str()),
         (2, "File '/no/such' does not exist.")
+    );
+}
+
+#[test]
+fn removed_files_are_listed_as_by_apache() {
+    let removed = |name: &str, modified_ms| {
+        let entry = DirEntry {
+            name: name.to_owned(),
+            len: 1,
+            modified_ms,
+        };
+        (Path::new("pt/version-2").join(name), entry)
+    };
+    let removed = vec![
+        removed("snapshot.0", 1_795_325_775_000),
+        removed("log.1", 0),
+    ];
+    let mut out = Vec::new();
+    write_purged(
+        &Purged {
+            removed,
+            good_snapshots: 3,
+        },
+        &mut out,
+    )
+    .unwrap();
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "Removing file: Nov 22, 2026, 5:36:15 AM\tpt/version-2/snapshot.0\n\
+         Removing file: Jan 1, 1970, 12:00:00 AM\tpt/version-2/log.1\n"
     );
 }
 
