@@ -343,13 +343,15 @@ impl Clients {
         }
     }
 
-    /// Closes a connection once its output is sent. What it still waits for is done, but answered to nobody.
+    /// Closes a connection once its output is sent. What it still waits for is done, but answered to nobody; its watches
+    /// end at once.
     pub fn close(&mut self, id: ConnId, reason: CloseReason) {
         let Some(conn) = self.conn_mut(id).filter(|conn| conn.closing().is_none()) else {
             return;
         };
         let waiting = conn.close(reason);
         self.outstanding -= waiting;
+        self.watches.drop_watcher(Watcher(id.0));
         self.mark(id);
         self.ease();
     }

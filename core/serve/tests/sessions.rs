@@ -15,7 +15,7 @@ const NEW: SessionId = SessionId::NONE;
 
 fn response(server: &mut Solo, conn: ConnId) -> ConnectResponse {
     let bytes = server.receive(conn);
-    ConnectResponse::decode(&mut Reader::new(frames(&bytes)[0])).unwrap()
+    ConnectResponse::decode(&mut Reader::new(frames(&bytes)[0])).expect("a connect response")
 }
 
 #[test]
@@ -67,6 +67,7 @@ fn a_resumed_session_goes_on_and_its_older_connection_closes() {
     let mut server = Solo::new();
     let a = server.client();
     server.must(a, &create("/e", EPHEMERAL));
+    server.must(a, &get("/e", true));
     let (conn, response) = server.resume(a.session, &password_of(a.session));
     assert_eq!((response.session, response.timeout_ms), (a.session, 30_000));
     assert!(!server.is_open(a.conn));
@@ -74,6 +75,7 @@ fn a_resumed_session_goes_on_and_its_older_connection_closes() {
         server.clients.conn(a.conn).unwrap().closing(),
         Some(CloseReason::SessionElsewhere)
     );
+    assert_eq!(server.clients.watches().watch_count(), 0);
     let again = common::Client { conn, ..a };
     let stat = server.must(again, &common::say::exists("/e", false)).stat();
     assert_eq!(stat.ephemeral_owner, a.session.0);
