@@ -7,7 +7,7 @@
     reason = "a program that measures reads the clock"
 )]
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use zabra_proto::txn::{CreateTxn, SetDataTxn};
 use zabra_proto::{
@@ -112,6 +112,13 @@ fn main() {
     let each = (resident() - empty) as f64 / znodes as f64;
     println!("{znodes} znodes: {each:.1} bytes of resident memory each");
 
+    lookups(&mut tree, znodes);
+    image(&mut tree, znodes);
+    timed("drop", znodes, || drop(tree));
+    timed("load", znodes, || load(options, znodes));
+}
+
+fn lookups(tree: &mut DataTree, znodes: usize) {
     let mut path = String::new();
     let mut at = 0;
     let mut next = || {
@@ -133,14 +140,13 @@ fn main() {
     timed("setData, in random order", znodes, || {
         for _ in 0..znodes {
             path_into(next(), &mut path);
-            apply(
-                &mut tree,
-                &Txn::SetData(SetDataTxn {
-                    path: path.as_str().into(),
-                    data: Some(&[b'y'; 100]),
-                    version: 1,
-                }),
-            );
+            let data = Some(&[b'y'; 100][..]);
+            let txn = SetDataTxn {
+                path: path.as_str().into(),
+                data,
+                version: 1,
+            };
+            apply(tree, &Txn::SetData(txn));
         }
     });
     let top = tree.find("/bench/p0000").unwrap_or(NodeId::ROOT);
@@ -151,55 +157,55 @@ fn main() {
             children * 9
         );
     });
+}
 
-    let mut walk = tree.begin_image(Vec::new()).into_iter();
+fn image(tree: &mut DataTree, znodes: usize) {
+    let mut walk = tree
+        .begin_image(Vec::new())
+        .expect("no other image is written");
     let mut bytes = 0;
-    let mut longest = std::time::Duration::ZERO;
-    if let Some(mut walk) = walk.next() {
-        timed("image in chunks of 64 KiB", znodes, || {
-            let mut chunk = Vec::new();
-            loop {
-                let start = Instant::now();
-                chunk.clear();
-                let done = walk.chunk(&tree, 64 << 10, &mut chunk);
-                longest = longest.max(start.elapsed());
-                bytes += chunk.len();
-                if done {
-                    break;
-                }
-            }
-        });
-        println!("{} MB of image, longest chunk {longest:?}", bytes >> 20);
-        tree.end_image(walk);
-    }
-    timed("drop", znodes, || drop(tree));
+    let mut longest = Duration::ZERO;
+    timed("image in chunks of 64 KiB", znodes, || {
+        let mut chunk = Vec::new();
+        let mut done = false;
+        while !done {
+            let start = Instant::now();
+            chunk.clear();
+            done = walk.chunk(tree, 64 << 10, &mut chunk);
+            longest = longest.max(start.elapsed());
+            bytes += chunk.len();
+        }
+    });
+    println!("{} MB of image, longest chunk {longest:?}", bytes >> 20);
+    tree.end_image(walk);
+}
 
+fn load(options: TreeOptions, znodes: usize) {
     let stat = StatPersisted {
         czxid: 5,
         mzxid: 5,
         pzxid: 5,
         ..StatPersisted::default()
     };
-    timed("load", znodes, || {
-        let mut loader = TreeLoader::new(options);
+    let mut loader = TreeLoader::new(options);
+    loader
+        .acl(1, &[Acl::world(Perms::ALL)])
+        .expect("a fresh key");
+    let mut node = |path: &str| {
         loader
-            .acl(1, &[Acl::world(Perms::ALL)])
-            .expect("a fresh key");
-        let mut node = |path: &str| {
-            loader
-                .node(path, Some(&[b'x'; 100]), 1, &stat)
-                .expect("in order")
-        };
-        ["", "/bench"].into_iter().for_each(&mut node);
-        for n in 0..znodes {
-            path_into(n, &mut path);
-            if n % 1000 == 0 {
-                node(&path[..12]);
-            }
-            node(&path);
+            .node(path, Some(&[b'x'; 100]), 1, &stat)
+            .expect("in order")
+    };
+    ["", "/bench"].into_iter().for_each(&mut node);
+    let mut path = String::new();
+    for n in 0..znodes {
+        path_into(n, &mut path);
+        if n % 1000 == 0 {
+            node(&path[..12]);
         }
-        assert!(loader.finish(Zxid(9)).is_ok());
-    });
+        node(&path);
+    }
+    assert!(loader.finish(Zxid(9)).is_ok());
 }
 
 fn watches(count: usize) {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use zabra_proto::txn::{CreateContainerTxn, CreateTtlTxn, CreateTxn};
 use zabra_proto::{
     Acl, ErrorCode, EventKind, Perms, SessionId, Stat, StatPersisted, Txn, TxnHeader,
 };
@@ -42,6 +41,34 @@ struct Birth<'t> {
     acl: Option<&'t Vec<Acl<'t>>>,
     owner: i64,
     parent_cversion: i32,
+}
+
+impl<'t> Birth<'t> {
+    fn of(header: &TxnHeader, txn: &'t Txn<'t>) -> Self {
+        let (path, data, acl, parent_cversion, owner) = match txn {
+            Txn::Create(t) | Txn::Create2(t) => {
+                let owner = if t.ephemeral { header.session.0 } else { 0 };
+                (&t.path, t.data, &t.acl, t.parent_cversion, owner)
+            }
+            Txn::CreateContainer(t) => {
+                let owner = CONTAINER.cast_signed();
+                (&t.path, t.data, &t.acl, t.parent_cversion, owner)
+            }
+            Txn::CreateTtl(t) => {
+                let owner = TTL.cast_signed() | t.ttl;
+                (&t.path, t.data, &t.acl, t.parent_cversion, owner)
+            }
+            _ => unreachable!("only creates come here"),
+        };
+        let acl = acl.as_ref();
+        Self {
+            path,
+            data,
+            acl,
+            owner,
+            parent_cversion,
+        }
+    }
 }
 
 impl ModelTree {
@@ -91,71 +118,8 @@ impl ModelTree {
 
     fn apply_one(&mut self, header: &TxnHeader, txn: &Txn<'_>) -> ModelOutcome {
         match txn {
-            Txn::Create(CreateTxn {
-                path,
-                data,
-                acl,
-                ephemeral,
-                parent_cversion,
-            })
-            | Txn::Create2(CreateTxn {
-                path,
-                data,
-                acl,
-                ephemeral,
-                parent_cversion,
-            }) => {
-                let owner = if *ephemeral { header.session.0 } else { 0 };
-                let (acl, parent_cversion) = (acl.as_ref(), *parent_cversion);
-                self.create(
-                    header,
-                    &Birth {
-                        path,
-                        data: *data,
-                        acl,
-                        owner,
-                        parent_cversion,
-                    },
-                )
-            }
-            Txn::CreateContainer(CreateContainerTxn {
-                path,
-                data,
-                acl,
-                parent_cversion,
-            }) => {
-                let (acl, owner, parent_cversion) =
-                    (acl.as_ref(), CONTAINER.cast_signed(), *parent_cversion);
-                self.create(
-                    header,
-                    &Birth {
-                        path,
-                        data: *data,
-                        acl,
-                        owner,
-                        parent_cversion,
-                    },
-                )
-            }
-            Txn::CreateTtl(CreateTtlTxn {
-                path,
-                data,
-                acl,
-                parent_cversion,
-                ttl,
-            }) => {
-                let (acl, owner, parent_cversion) =
-                    (acl.as_ref(), TTL.cast_signed() | ttl, *parent_cversion);
-                self.create(
-                    header,
-                    &Birth {
-                        path,
-                        data: *data,
-                        acl,
-                        owner,
-                        parent_cversion,
-                    },
-                )
+            Txn::Create(_) | Txn::Create2(_) | Txn::CreateContainer(_) | Txn::CreateTtl(_) => {
+                self.create(header, &Birth::of(header, txn))
             }
             Txn::Delete(t) | Txn::DeleteContainer(t) => (self.delete(header, &t.path), None),
             Txn::SetData(t) | Txn::Reconfig(t) => self.set_data(header, &t.path, t.data, t.version),

@@ -246,52 +246,8 @@ pub fn raw(op: &Op, model: &ModelTree) -> Txn<'static> {
             let parent = PATHS[*path]
                 .rsplit_once('/')
                 .map_or("", |(parent, _)| parent);
-            let parent_cversion = stat(parent).cversion.wrapping_add(1);
-            let (path, data, acl) = (PATHS[*path].into(), DATA[*data], acl_list(*acl));
-            match kind {
-                0 => Txn::Create(CreateTxn {
-                    path,
-                    data,
-                    acl,
-                    ephemeral: false,
-                    parent_cversion,
-                }),
-                1 => Txn::Create(CreateTxn {
-                    path,
-                    data,
-                    acl,
-                    ephemeral: true,
-                    parent_cversion,
-                }),
-                2 => Txn::Create2(CreateTxn {
-                    path,
-                    data,
-                    acl,
-                    ephemeral: false,
-                    parent_cversion,
-                }),
-                // As 3.3 wrote it; not idempotent, so no server decides it.
-                5 => Txn::Create(CreateTxn {
-                    path,
-                    data,
-                    acl,
-                    ephemeral: false,
-                    parent_cversion: -1,
-                }),
-                3 => Txn::CreateContainer(CreateContainerTxn {
-                    path,
-                    data,
-                    acl,
-                    parent_cversion,
-                }),
-                _ => Txn::CreateTtl(CreateTtlTxn {
-                    path,
-                    data,
-                    acl,
-                    parent_cversion,
-                    ttl: 50,
-                }),
-            }
+            let cversion = stat(parent).cversion.wrapping_add(1);
+            birth(*kind, PATHS[*path], DATA[*data], acl_list(*acl), cversion)
         }
         Op::Delete { path } => Txn::Delete(DeleteTxn {
             path: PATHS[*path].into(),
@@ -325,6 +281,47 @@ pub fn raw(op: &Op, model: &ModelTree) -> Txn<'static> {
         Op::CloseSession { .. } => Txn::CloseSession(None),
         Op::CreateSession { .. } | Op::Refused => Txn::Error(ErrorCode::BAD_ARGUMENTS),
         Op::Multi(elements) => Txn::Multi(elements.iter().map(|op| raw(op, model)).collect()),
+    }
+}
+
+fn birth(
+    kind: u8,
+    path: &'static str,
+    data: Option<&'static [u8]>,
+    acl: Option<Vec<Acl<'static>>>,
+    parent_cversion: i32,
+) -> Txn<'static> {
+    let path = path.into();
+    match kind {
+        3 => Txn::CreateContainer(CreateContainerTxn {
+            path,
+            data,
+            acl,
+            parent_cversion,
+        }),
+        4 => Txn::CreateTtl(CreateTtlTxn {
+            path,
+            data,
+            acl,
+            parent_cversion,
+            ttl: 50,
+        }),
+        _ => {
+            // 5: as 3.3 wrote it; not idempotent, so no server decides it.
+            let parent_cversion = if kind == 5 { -1 } else { parent_cversion };
+            let txn = CreateTxn {
+                path,
+                data,
+                acl,
+                ephemeral: kind == 1,
+                parent_cversion,
+            };
+            if kind == 2 {
+                Txn::Create2(txn)
+            } else {
+                Txn::Create(txn)
+            }
+        }
     }
 }
 
