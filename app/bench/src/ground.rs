@@ -174,7 +174,7 @@ impl Ground {
         };
         let (sessions, depth) = (load.sessions, load.depth);
         let size = grouped(load.size.into(), 0);
-        format!("{what}, {sessions} sessions × {depth} outstanding, {size} B")
+        format!("{what}, {sessions} × {depth}, {size} B")
     }
 }
 

@@ -125,9 +125,15 @@ impl fmt::Display for Report {
         writeln!(f, "{}", self.title)?;
         for figure in &self.figures {
             let (digits, unit) = figure.unit.spelled();
+            let digits = if unit == "µs" && figure.value < 10.0 {
+                2
+            } else {
+                digits
+            };
             let name = figure
                 .name
                 .trim_end_matches(figure.unit.suffix())
+                .replace("p999", "p99.9")
                 .replace('_', " ");
             writeln!(
                 f,

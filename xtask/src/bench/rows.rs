@@ -1,5 +1,7 @@
 //! What is measured, and the bars: ratios to Apache ZooKeeper in the same run, or values.
 
+use std::fs;
+
 use anyhow::Context;
 
 use super::server::{Kind, Server};
@@ -240,47 +242,15 @@ fn watch(bench: &Bench, comparison: &mut Comparison, servers: &[Server; 2]) -> a
 
 /// One server after the other, with many znodes.
 fn filled(bench: &Bench, comparison: &mut Comparison) -> anyhow::Result<()> {
-    let mut memory = [0.0; 2];
-    let mut starts = [0.0; 2];
-    let mut quiet = [0.0; 2];
-    let mut busy = [0.0; 2];
-    let znodes = bench.args.znodes;
-    for (server, kind) in bench.kinds().into_iter().enumerate() {
-        let running = bench.place.start(kind, "filled", &bench.generator)?.server;
-        bench
-            .generator
-            .run(&running, &format!("fill --znodes {znodes}"))?;
-        memory[server] = running.resident()?;
-        let folder = running.kill()?;
-        let last = format!("/bench/p{:05}/k{:07}", (znodes - 1) / 1000, znodes - 1);
-        let mut found = Vec::new();
-        for _ in 0..bench.args.passes {
-            let started = bench
-                .place
-                .resume(kind, &folder, &[], &last, &bench.generator)?;
-            found.push(started.first_read.as_secs_f64());
-            started.server.kill()?;
-        }
-        starts[server] = median(found);
-        if bench.args.wants(Rows::Snapshot) {
-            let resume = |properties: &[&str]| {
-                let started =
-                    bench
-                        .place
-                        .resume(kind, &folder, properties, &last, &bench.generator)?;
-                tail_of_writes(bench, started.server)
-            };
-            let (p999, _) = resume(&["zookeeper.snapCount=1000000000"])?;
-            quiet[server] = p999;
-            let (p999, snapshots) = resume(&["zookeeper.snapCount=20000"])?;
-            busy[server] = p999;
-            comparison.note(format!(
-                "{kind} began {snapshots} snapshots while its writes were measured."
-            ));
-        }
-    }
+    let [apache, subject] = bench.kinds();
+    let found = [
+        filled_server(bench, apache)?,
+        filled_server(bench, subject)?,
+    ];
+    let of = |figure: fn(&Filled) -> f64| [figure(&found[0]), figure(&found[1])];
     if bench.args.wants(Rows::Memory) {
-        let each = memory.map(|bytes| bytes / znodes as f64);
+        let znodes = bench.args.znodes as f64;
+        let memory = of(|filled| filled.memory);
         push(
             comparison,
             "memory with many znodes",
@@ -292,13 +262,20 @@ fn filled(bench: &Bench, comparison: &mut Comparison) -> anyhow::Result<()> {
             comparison,
             "memory for each of them",
             "B",
-            each,
+            memory.map(|bytes| bytes / znodes),
             Bar::To(250.0),
         );
         let name = "killed, start to the first read of them";
-        push(comparison, name, "s", starts, Bar::RatioTo(0.2));
+        push(
+            comparison,
+            name,
+            "s",
+            of(|filled| filled.start),
+            Bar::RatioTo(0.2),
+        );
     }
     if bench.args.wants(Rows::Snapshot) {
+        let (quiet, busy) = (of(|filled| filled.quiet), of(|filled| filled.busy));
         push(
             comparison,
             "set 64 × 1, many znodes, quiet: p99.9",
@@ -321,8 +298,64 @@ fn filled(bench: &Bench, comparison: &mut Comparison) -> anyhow::Result<()> {
             over,
             Bar::To(1.5),
         );
+        let [apache, subject] = found.map(|filled| filled.snapshots);
+        comparison.note(format!(
+            "Snapshots begun while writes were measured: {apache} by Java, {subject} by {}.",
+            bench.args.subject
+        ));
     }
     Ok(())
+}
+
+/// A server with many znodes.
+#[derive(Debug, Default)]
+struct Filled {
+    /// Resident, in bytes.
+    memory: f64,
+    /// From the start of the process after a kill to the first read, in seconds.
+    start: f64,
+    /// p99.9 of writes in µs without a snapshot.
+    quiet: f64,
+    /// The same during snapshots.
+    busy: f64,
+    /// How many snapshots those were.
+    snapshots: usize,
+}
+
+fn filled_server(bench: &Bench, kind: Kind) -> anyhow::Result<Filled> {
+    let mut filled = Filled::default();
+    let znodes = bench.args.znodes;
+    let running = bench.place.start(kind, "filled", &bench.generator)?.server;
+    let run = bench
+        .generator
+        .run(&running, &format!("fill --znodes {znodes}"))?;
+    println!(
+        "{kind} is filled at {:.0} znodes/s",
+        run.of("ops_per_second")?
+    );
+    filled.memory = running.resident()?;
+    let folder = running.kill()?;
+    let last = format!("/bench/p{:05}/k{:07}", (znodes - 1) / 1000, znodes - 1);
+    let resume = |properties: &[&str]| {
+        let place = &bench.place;
+        place.resume(kind, &folder, properties, &last, &bench.generator)
+    };
+    let mut starts = Vec::new();
+    for _ in 0..bench.args.passes {
+        let started = resume(&[])?;
+        starts.push(started.first_read.as_secs_f64());
+        started.server.kill()?;
+    }
+    filled.start = median(starts);
+    if bench.args.wants(Rows::Snapshot) {
+        let server = resume(&["zookeeper.snapCount=1000000000"])?.server;
+        (filled.quiet, _) = tail_of_writes(bench, server)?;
+        // So few that the next snapshot is due when one is done.
+        let server = resume(&["zookeeper.snapCount=20000"])?.server;
+        (filled.busy, filled.snapshots) = tail_of_writes(bench, server)?;
+    }
+    fs::remove_dir_all(folder)?;
+    Ok(filled)
 }
 
 /// p99.9 of writes in µs, after a warm-up, and how many snapshots were begun meanwhile.

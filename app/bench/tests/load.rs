@@ -1,0 +1,170 @@
+//! The load generator against a server that answers as a real one does, or fails in a chosen way.
+
+use clap::Parser;
+use null_server::{Fault, NullServer};
+use zabra_bench::{Args, Report};
+
+mod null_server;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn bench(server: &NullServer, work: &str) -> anyhow::Result<Report> {
+    let line = format!("bench {work} --server {}", server.address());
+    zabra_bench::run(&Cli::try_parse_from(line.split_whitespace())?.args)
+}
+
+/// What the run says that fails; `None` when it does not fail.
+fn failure(fault: Fault, work: &str) -> Option<String> {
+    let server = NullServer::start(fault).ok()?;
+    let error = bench(&server, work).err()?;
+    Some(format!("{error:#}"))
+}
+
+#[test]
+fn every_operation_runs_to_its_count_and_leaves_nothing() {
+    for work in [
+        "get",
+        "set",
+        "mix",
+        "create",
+        "exists",
+        "exists-watch",
+        "multi",
+        "ping",
+    ] {
+        let server = NullServer::start(Fault::None).unwrap();
+        let line = format!("{work} -n 3 -d 5 --keys 50 --ops 300 --warm-up 0");
+        let report = bench(&server, &line).unwrap();
+        assert_eq!(report.figure("operations"), Some(300.0), "{work}");
+        assert!(report.figure("p99_us").unwrap() >= report.figure("p50_us").unwrap());
+        assert_eq!(server.left(), 0, "{work}");
+    }
+}
+
+#[test]
+fn what_is_kept_stays() {
+    let server = NullServer::start(Fault::None).unwrap();
+    bench(&server, "get --keys 50 --ops 10 --warm-up 0 --keep").unwrap();
+    assert_eq!(server.left(), 51);
+}
+
+#[test]
+fn deletes_end_when_nothing_is_left() {
+    let server = NullServer::start(Fault::None).unwrap();
+    let report = bench(&server, "delete --znodes 1003 -n 4 -d 7").unwrap();
+    assert_eq!(report.figure("operations"), Some(1003.0));
+    assert_eq!(server.left(), 0);
+}
+
+#[test]
+fn threads_share_the_sessions_and_the_operations() {
+    let server = NullServer::start(Fault::None).unwrap();
+    let line = "create -n 5 -d 3 --threads 2 --ops 200 --warm-up 0";
+    assert_eq!(
+        bench(&server, line).unwrap().figure("operations"),
+        Some(200.0)
+    );
+    assert_eq!(server.left(), 0);
+}
+
+#[test]
+fn a_fill_creates_each_znode_and_its_parents_once() {
+    let server = NullServer::start(Fault::None).unwrap();
+    let report = bench(&server, "fill --znodes 2500").unwrap();
+    assert_eq!(report.figure("operations"), Some(2500.0));
+    assert_eq!(server.left(), 2500 + 3 + 1);
+}
+
+#[test]
+fn every_session_is_opened_and_closed() {
+    let server = NullServer::start(Fault::None).unwrap();
+    let report = bench(&server, "sessions -n 100 --at-once 7").unwrap();
+    assert!(report.figure("opened_per_second").unwrap() > 0.0);
+    assert!(report.figure("closed_per_second").unwrap() > 0.0);
+}
+
+#[test]
+fn every_watcher_is_waited_for() {
+    let server = NullServer::start(Fault::None).unwrap();
+    let report = bench(&server, "watch -n 20 --rounds 3 --warm-up 1").unwrap();
+    let last = report.figure("set_to_last_notification_ms").unwrap();
+    assert!(last >= report.figure("set_to_first_notification_ms").unwrap());
+    assert_eq!(server.left(), 0);
+}
+
+#[test]
+fn a_server_that_answers_is_ready() {
+    let server = NullServer::start(Fault::None).unwrap();
+    assert_eq!(bench(&server, "ready").unwrap().figure("tries"), Some(1.0));
+}
+
+#[test]
+fn a_wrong_answer_ends_the_run_and_is_told() {
+    let work = "get --keys 10 --ops 100 --warm-up 0";
+    for (fault, told) in [
+        (Fault::NoNode, "GetData was answered with NoNode (-101)"),
+        (
+            Fault::ShortData,
+            "GetData: a reply of 187 bytes, 188 expected",
+        ),
+        (Fault::WrongXid, "a reply with xid 2, while 1 was due"),
+        (
+            Fault::ClosesAfter(3),
+            "closed by the server with 1 requests outstanding",
+        ),
+        (Fault::RefusesSessions, "the server refused a new session"),
+        (Fault::ClosesAtOnce, "closed before a session was granted"),
+    ] {
+        let message = failure(fault, work).unwrap();
+        assert!(message.contains(told), "{fault:?}: {message}");
+        assert!(message.contains("127.0.0.1:"), "{fault:?}: {message}");
+    }
+}
+
+#[test]
+fn silence_ends_the_run_when_patience_does() {
+    let message = failure(
+        Fault::Silent,
+        "get -d 3 --keys 10 --ops 9 --warm-up 0 --patience 0.05",
+    )
+    .unwrap();
+    assert!(message.contains("no answer for"), "{message}");
+    assert!(message.contains("3 requests outstanding"), "{message}");
+}
+
+#[test]
+fn what_cannot_be_reached_is_named() {
+    let server = NullServer::start(Fault::None).unwrap();
+    for (work, told) in [
+        (
+            "get --server-pid 4294967295",
+            "there is no process 4294967295",
+        ),
+        (
+            "get --threads 3 -n 2",
+            "3 threads have nothing to do with 2 sessions",
+        ),
+        (
+            "multi --per-multi 20 --keys 10",
+            "a multi sets 20 different znodes",
+        ),
+        (
+            "multi --per-multi 1000 --size 10000",
+            "larger than servers accept",
+        ),
+    ] {
+        let message = format!("{:#}", bench(&server, work).unwrap_err());
+        assert!(message.contains(told), "{work}: {message}");
+    }
+    let line = "bench get --server not-an-address";
+    let args = Cli::try_parse_from(line.split_whitespace()).unwrap().args;
+    let message = format!("{:#}", zabra_bench::run(&args).unwrap_err());
+    assert!(
+        message.contains("`not-an-address` is not HOST:PORT"),
+        "{message}"
+    );
+}
