@@ -2,11 +2,10 @@
 //!
 //! Pure functions over lists and identities; where lists are kept is the tree's matter.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use foldhash::quality::FixedState;
 use sha1::{Digest, Sha1};
 use zabra_jute::Text;
 use zabra_proto::{Acl, ErrorCode, Identity, Perms, RawAcl};
@@ -123,9 +122,10 @@ pub fn fix_up<'a>(
 ) -> Result<Vec<Acl<'a>>, ErrorCode> {
     let asked = acl.unwrap_or_default();
     let mut stored = Vec::with_capacity(asked.len());
-    let mut seen = HashSet::with_hasher(FixedState::default());
+    let mut seen = BTreeSet::new();
     for entry in asked {
-        if asked.len() > 1 && !seen.insert(entry) {
+        let key = (entry.perms.0, entry.scheme.as_deref(), entry.id.as_deref());
+        if !seen.insert(key) {
             continue;
         }
         let Some(scheme) = &entry.scheme else {

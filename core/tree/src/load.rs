@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::quality::FixedState;
 use thiserror::Error;
 use zabra_proto::{Acl, SessionId, StatPersisted, Zxid};
 
@@ -15,7 +16,7 @@ use crate::tree::{DataTree, ROOT, TreeOptions};
 pub struct TreeLoader {
     tree: DataTree,
     sessions: Vec<(SessionId, i32)>,
-    acls: HashMap<i64, AclId>,
+    acls: HashMap<i64, AclId, FixedState>,
     missing_acls: usize,
     /// The parent of the last znode: its siblings mostly follow.
     parent: String,
@@ -59,7 +60,7 @@ impl TreeLoader {
         Self {
             tree: DataTree::without_nodes(options),
             sessions: Vec::new(),
-            acls: HashMap::new(),
+            acls: HashMap::with_hasher(FixedState::with_seed(options.hash_seed)),
             missing_acls: 0,
             parent: String::new(),
             parent_slot: ROOT,

@@ -12,12 +12,17 @@ const LIMITS: &str = "zookeeper_limits";
 const STATS: &str = "zookeeper_stats";
 
 /// The paths that have a limits node.
-#[derive(Default)]
 pub(crate) struct QuotaPaths {
     guarded: HashSet<Box<str>, FixedState>,
 }
 
 impl QuotaPaths {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            guarded: HashSet::with_hasher(FixedState::with_seed(seed)),
+        }
+    }
+
     /// The deepest guarded path that is this one or above it.
     fn guard<'p>(&self, path: &'p str) -> Option<&'p str> {
         if self.guarded.is_empty() {
@@ -329,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_guard_is_the_deepest_by_whole_names() {
-        let mut quotas = QuotaPaths::default();
+        let mut quotas = QuotaPaths::new(0);
         assert_eq!(quotas.guard("/a"), None);
         quotas.guarded.extend(["/a".into(), "/a/b/c".into()]);
         let table = [

@@ -91,7 +91,7 @@ impl DataTree {
             index: PathIndex::new(options.hash_seed),
             acls: AclTable::new(options.hash_seed),
             owners: Owners::new(options.hash_seed),
-            quotas: QuotaPaths::default(),
+            quotas: QuotaPaths::new(options.hash_seed),
             digest: 0,
             last_zxid: Zxid::ZERO,
             data_size: 1,
