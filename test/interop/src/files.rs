@@ -55,41 +55,37 @@ fn relay(peer: Peer, line: Line, codec: &str, txns: u32) -> Result<()> {
         ),
         || {
             let dir = tempfile::tempdir()?;
-            let settings = settings(codec, txns);
-            let mut writer = Writer::new();
-            let mut tree: Option<Tree> = None;
-            let mut digests = 0;
-            let apache = Peer::Apache(line);
-            for (turn, peer) in [apache, peer, apache, peer].into_iter().enumerate() {
-                let turn_txns = if turn == 0 { txns } else { txns / 20 };
-                let next = one_turn(
-                    peer,
-                    dir.path(),
-                    &settings,
-                    tree.as_ref(),
-                    &mut writer,
-                    turn_txns,
-                );
-                let next = next.with_context(|| format!("turn {turn} ({peer})"))?;
-                digests += match &tree {
-                    Some(before) => before
-                        .same_digests(&next)
-                        .with_context(|| format!("turn {turn} ({peer})"))?,
-                    None => 0,
-                };
-                tree = Some(next);
-            }
-            ensure!(
-                has_snapshot(&dir.path().join("data/version-2"))?,
-                "no snapshot was written; the run shows too little"
-            );
-            ensure!(
-                line != Line::V3_9 || digests > 0,
-                "no zxid whose digest two servers know; the run shows too little"
-            );
-            Ok(())
+            let handed_over = hand_over(peer, line, dir.path(), &settings(codec, txns), txns);
+            handed_over.with_context(|| format!("the directory is kept: {}", dir.keep().display()))
         },
     )
+}
+
+fn hand_over(peer: Peer, line: Line, dir: &Path, settings: &Settings, txns: u32) -> Result<()> {
+    let mut writer = Writer::new();
+    let mut tree: Option<Tree> = None;
+    let mut digests = 0;
+    let apache = Peer::Apache(line);
+    for (turn, peer) in [apache, peer, apache, peer].into_iter().enumerate() {
+        let txns = if turn == 0 { txns } else { txns / 20 };
+        let turn = || format!("turn {turn} ({peer})");
+        let next =
+            one_turn(peer, dir, settings, tree.as_ref(), &mut writer, txns).with_context(turn)?;
+        digests += match &tree {
+            Some(before) => before.same_digests(&next).with_context(turn)?,
+            None => 0,
+        };
+        tree = Some(next);
+    }
+    ensure!(
+        has_snapshot(&dir.join("data/version-2"))?,
+        "no snapshot was written; the run shows too little"
+    );
+    ensure!(
+        line != Line::V3_9 || digests > 0,
+        "no zxid whose digest two servers know; the run shows too little"
+    );
+    Ok(())
 }
 
 fn settings(codec: &str, txns: u32) -> Settings {

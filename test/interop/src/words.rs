@@ -339,23 +339,34 @@ fn sorted_groups(text: &str) -> String {
     sorted
 }
 
-/// `dump` without dates, without sets that all sessions have left, and so without the number of sets.
+/// `dump` without what time decides (dates, how sessions and connections share a set, connections of words), each part in
+/// one order.
 fn dump(text: &str) -> String {
-    let mut out = Vec::new();
-    for line in text.split('\n') {
-        if line.starts_with("0 expire at") {
+    let mut parts: Vec<Vec<String>> = Vec::new();
+    for line in text.lines() {
+        if line.ends_with("dump:") {
+            parts.push(Vec::new());
+        }
+        if line.contains(" expire at ") || line.contains("sessionId: 0x0") {
             continue;
         }
-        if let Some((count, _)) = line.split_once(" expire at ") {
-            out.push(format!("{count} expire"));
-        } else if let Some((title, counts)) = line.split_once(" Sets (") {
-            let count = counts.split_once(")/").map_or(counts, |(_, count)| count);
-            out.push(format!("{title} Sets {count}"));
-        } else {
-            out.push(mask(line, &["127.0.0.1:"]));
+        let line = match line.split_once(" Sets (") {
+            Some((title, _)) => format!("{title} Sets"),
+            None => mask(line, &["127.0.0.1:"]),
+        };
+        if let Some(part) = parts.last_mut() {
+            part.push(line);
         }
     }
-    out.join("\n")
+    let title_first = |mut part: Vec<String>| {
+        part[1..].sort();
+        part.join("\n")
+    };
+    parts
+        .into_iter()
+        .map(title_first)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[cfg(test)]

@@ -163,7 +163,26 @@ fn split(text: &str) -> (Vec<String>, Vec<String>) {
             lines.push(masked(line));
         }
     }
+    sort_identities(&mut lines);
     (lines, events)
+}
+
+/// Sorts the lines below the header of `whoami`: the identities of a connection are a set.
+fn sort_identities(lines: &mut [String]) {
+    let identity = |line: &String| {
+        ["digest: ", "ip: ", "super: "]
+            .iter()
+            .any(|scheme| line.starts_with(scheme))
+    };
+    for at in 0..lines.len() {
+        if lines[at] == "Auth scheme: User" {
+            let count = lines[at + 1..]
+                .iter()
+                .take_while(|line| identity(line))
+                .count();
+            lines[at + 1..at + 1 + count].sort();
+        }
+    }
 }
 
 fn is_log(line: &str) -> bool {

@@ -266,6 +266,8 @@ impl Take<'_> {
 pub struct Mapping {
     zxids: BTreeMap<i64, i64>,
     zxids_back: BTreeMap<i64, i64>,
+    /// Zxids of theirs that ours has not taken, with the last one of ours at that moment.
+    void: BTreeMap<i64, i64>,
     sessions: BTreeMap<i64, i64>,
     sessions_back: BTreeMap<i64, i64>,
 }
@@ -300,11 +302,21 @@ impl Mapping {
         ))
     }
 
+    /// Notes that theirs took a zxid where ours took none and stands at `ours` (`allow::VOID_ZXID`).
+    pub fn void(&mut self, theirs: i64, ours: i64) {
+        if self.zxids.get(&theirs) != Some(&ours) {
+            self.void.insert(theirs, ours);
+        }
+    }
+
     fn agree(&mut self, theirs: &Value, ours: &Value) -> bool {
         match (theirs, ours) {
             (Value::Zxid(a), Value::Zxid(b)) => {
                 if *a <= 0 || *b <= 0 {
                     return a == b;
+                }
+                if let Some(stands_at) = self.void.get(a) {
+                    return stands_at == b;
                 }
                 learn(&mut self.zxids, *a, *b)
                     && learn(&mut self.zxids_back, *b, *a)

@@ -156,6 +156,11 @@ impl Side {
     }
 }
 
+/// Sorts the events of a closing session, which come in no particular order: its ephemerals are a set.
+fn in_any_order(shown: &mut Shown) {
+    shown.sort_by_key(|fields| event(fields));
+}
+
 /// Type and path, if the fields are those of an event.
 fn event(fields: &[Field]) -> Option<(i64, String)> {
     let value = |name: &str| {
@@ -300,10 +305,16 @@ impl Twins<'_> {
                 seen.extend(side.read_to_end(slot)?);
                 if op == op::CLOSE_SESSION {
                     side.grants[slot] = None;
+                    in_any_order(&mut seen);
                 }
             }
             shown.push(seen);
             replies.push(reply);
+        }
+        if let [Some(theirs), Some(ours)] = &replies[..]
+            && (request.may_change() && theirs.err == -5 && ours.err == -5)
+        {
+            self.mapping.void(theirs.zxid, ours.zxid);
         }
         if matches!(request, Request::SetWatches { .. }) {
             self.drop_filtered(slot, &mut shown)?;
@@ -372,8 +383,7 @@ impl Twins<'_> {
         }
     }
 
-    /// Pings every other connection and compares what came before the replies. Events of a closing session come in no
-    /// particular order (its ephemerals are a set), so they are sorted.
+    /// Pings every other connection and compares what came before the replies.
     fn settle(&mut self, asked: usize, any_order: bool) -> Result<Option<String>> {
         for side in &mut self.sides {
             for slot in (0..SLOTS).filter(|slot| *slot != asked) {
@@ -388,7 +398,7 @@ impl Twins<'_> {
                 }
                 let (mut seen, _) = side.read_until(slot, XID_PING, op::PING)?;
                 if any_order {
-                    seen.sort_by_key(|fields| format!("{:?}", fields.get(3..)));
+                    in_any_order(&mut seen);
                 }
                 shown.push(seen);
             }
