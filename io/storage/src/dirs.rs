@@ -68,12 +68,9 @@ impl DataDirs {
                 continue;
             }
             vfs.create_dir_all(dir).during("create", dir)?;
-            for parent in dir
-                .ancestors()
-                .skip(1)
-                .take(2)
-                .filter(|p| !p.as_os_str().is_empty())
-            {
+            for parent in dir.ancestors().skip(1).take(2) {
+                let is_here = parent.as_os_str().is_empty();
+                let parent = if is_here { Path::new(".") } else { parent };
                 vfs.sync_dir(parent).during("sync", parent)?;
             }
         }

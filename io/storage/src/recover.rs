@@ -340,10 +340,9 @@ impl Recovery<'_> {
             ));
             file.set_len(segment.len).during("cut", &path)?;
         }
-        let from = marked
-            .unwrap_or(0)
-            .max(segment.len.saturating_sub(REWRITTEN_MAX))
-            .min(segment.len);
+        // A mark that says more than is there was void: then nothing is known to be durable.
+        let durable = marked.filter(|len| *len <= segment.len).unwrap_or(0);
+        let from = durable.max(segment.len.saturating_sub(REWRITTEN_MAX));
         rewrite(&mut *file, from, segment.len).during("write", &path)?;
         file.sync_all().during("sync", &path)
     }

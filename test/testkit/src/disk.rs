@@ -298,11 +298,9 @@ impl State {
                     (Vec::new(), pending)
                 }
             };
-            durable = if now.is_empty() {
-                durable
-            } else {
-                durable.with(now.iter())
-            };
+            for effect in &now {
+                durable.take_effect(effect);
+            }
             pending = later;
             seen.apply(op);
         }
