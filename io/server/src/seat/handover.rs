@@ -61,14 +61,15 @@ impl<S> Handover<S> {
             since: Instant::now(),
             at_once,
         });
-        if at_once {
-            self.set_timer(Duration::ZERO)?;
-            desk.timer_is_set = true;
-        } else if !desk.timer_is_set {
-            self.set_timer(PATIENCE)?;
-            desk.timer_is_set = true;
+        let sets_timer = at_once || !desk.timer_is_set;
+        desk.timer_is_set = true;
+        // Whom the timer wakes wants the lock.
+        drop(desk);
+        match (sets_timer, at_once) {
+            (true, true) => self.set_timer(Duration::ZERO),
+            (true, false) => self.set_timer(PATIENCE),
+            (false, _) => Ok(()),
         }
-        Ok(())
     }
 
     /// Picks the seat up again, unless a standby has it.

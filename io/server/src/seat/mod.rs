@@ -123,7 +123,8 @@ pub fn hold(shared: &Shared, mut seat: Box<Seat>) -> Result<Held, Fatal> {
         let Some(batch) = shared.flusher.offer(&mut seat.batch) else {
             continue;
         };
-        let at_once = seat.patience.has_ended();
+        // A lone client waits for this very flush: there is nobody to go on for.
+        let at_once = seat.patience.has_ended() && seat.clients.len() > 1;
         shared.handover.lay_down(seat, at_once)?;
         let mut durable = shared.flusher.flush(&batch)?;
         if let Some(back) = shared.handover.pick_up() {
