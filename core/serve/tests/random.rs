@@ -560,7 +560,7 @@ fn check_read(model: &ModelTree, asked: &Request, reply: &Reply) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_clients_see_what_a_simple_tree_would_show(
