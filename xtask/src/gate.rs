@@ -244,6 +244,7 @@ fn clippy(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
     let mut ours = shell::cargo(workspace);
     ours.args([
         "clippy",
+        "--keep-going",
         "--locked",
         "--workspace",
         "--all-targets",
@@ -263,6 +264,7 @@ fn docs(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
     let mut cargo = shell::cargo(workspace);
     cargo.args([
         "doc",
+        "--keep-going",
         "--locked",
         "--workspace",
         "--no-deps",
