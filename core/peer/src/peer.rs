@@ -183,28 +183,16 @@ impl Peer {
             }
             Err(Refusal::Code(code)) => Txn::Error(code),
         };
-        self.propose(
-            now.wall,
-            session,
-            origin.xid,
-            txn,
-            Some(origin),
-            tree,
-            effects,
-        );
+        self.propose(now.wall, session, Some(origin), txn, tree, effects);
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the fields of one record, each from another place"
-    )]
+    /// Gives a transaction its number, on behalf of a session and for whoever waits for it.
     fn propose(
         &mut self,
         time: WallMillis,
         session: SessionId,
-        cxid: Xid,
-        txn: Txn<'_>,
         origin: Option<Origin>,
+        txn: Txn<'_>,
         tree: &DataTree,
         effects: &mut Vec<Effect>,
     ) {
@@ -220,7 +208,7 @@ impl Peer {
         });
         let header = TxnHeader {
             session,
-            cxid,
+            cxid: origin.map_or(Xid(0), |origin| origin.xid),
             zxid,
             time,
             kind: txn.kind(),
@@ -277,7 +265,7 @@ impl Peer {
             ask: Ask::Session,
         };
         let txn = Txn::CreateSession(CreateSessionTxn { timeout_ms });
-        self.propose(now.wall, session, Xid(0), txn, Some(origin), tree, effects);
+        self.propose(now.wall, session, Some(origin), txn, tree, effects);
     }
 
     fn on_resume_session(
@@ -341,7 +329,7 @@ impl Peer {
             }
             for session in expired {
                 let txn = self.draft(now.wall, session, &[], tree).close_session();
-                self.propose(now.wall, session, Xid(0), txn, None, tree, effects);
+                self.propose(now.wall, session, None, txn, tree, effects);
             }
         }
         let is_due = self.options.sweep.interval_ms > 0 && now.mono >= self.next_sweep;
@@ -371,7 +359,7 @@ impl Peer {
                 .draft(now.wall, SessionId::NONE, &[], tree)
                 .sweep(&path, never_used_ms_max)
             {
-                self.propose(now.wall, SessionId::NONE, Xid(0), txn, None, tree, effects);
+                self.propose(now.wall, SessionId::NONE, None, txn, tree, effects);
             }
         }
     }

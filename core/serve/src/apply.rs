@@ -9,10 +9,10 @@ use zabra_proto::txn::Payload;
 use zabra_proto::{ErrorCode, MonoMillis, OpCode, SessionId, Stat, Txn, TxnHeader};
 use zabra_tree::{Applied, Outcome};
 
-use crate::conn::{Parked, Wait};
+use crate::conn::Parked;
 use crate::frame::OpenFrame;
 use crate::notify::Notifier;
-use crate::{Clients, CloseReason, Replica, reads};
+use crate::{Clients, CloseReason, Replica};
 
 impl Clients {
     /// Applies a commit to the replica. In this order, so that no client sees a state before its events (P90): events
@@ -51,26 +51,21 @@ impl Clients {
         replica: &Replica,
         now: MonoMillis,
     ) {
-        let Some((conn, reading)) = self.reading(origin.conn, replica, now) else {
+        let Some((conn, mut reading)) = self.reading(origin.conn, replica, now) else {
             return;
         };
         if conn.closing().is_some() {
             return;
         }
-        let Some(Parked {
-            xid,
-            since,
-            wait: Wait::Peer { op, .. },
-        }) = conn.next_committed(origin.seq)
-        else {
+        let Some(Parked { asked, .. }) = conn.next_committed(origin.seq) else {
             return;
         };
         let at = conn.out.len();
-        let zxid = header.zxid;
-        let frame = OpenFrame::reply(xid, zxid, error_of(txn, applied.outcome), &mut conn.out);
-        put_result(op, txn, applied, replica, &mut conn.out);
+        let error = error_of(txn, applied.outcome);
+        let frame = OpenFrame::reply(asked.xid, header.zxid, error, &mut conn.out);
+        put_result(asked.op, txn, applied, replica, &mut conn.out);
         frame.end(&mut conn.out);
-        reads::count(reading.stats, conn, op, xid, zxid, since, now, at);
+        reading.count(conn, asked, header.zxid, at);
         self.outstanding -= 1;
         self.mark(origin.conn);
     }

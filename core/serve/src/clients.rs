@@ -380,13 +380,10 @@ impl Clients {
             .iter_mut()
             .find(|parked| parked.is_with_peer(origin.seq));
         if let Some(parked) = answered
-            && let Wait::Peer { op, echo, .. } = &mut parked.wait
+            && let Wait::Peer { echo, .. } = &mut parked.wait
         {
-            parked.wait = Wait::Answered {
-                op: *op,
-                error,
-                echo: echo.take(),
-            };
+            let echo = echo.take();
+            parked.wait = Wait::Answered { error, echo };
             self.serve_parked(origin.conn, replica, now);
             self.ease();
         }

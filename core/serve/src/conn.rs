@@ -51,11 +51,18 @@ pub(crate) enum State {
     Closing(CloseReason),
 }
 
+/// What a reply and its counters need of a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) xid: Xid,
+    pub(crate) op: OpCode,
+    pub(crate) since: MonoMillis,
+}
+
 /// A request that waits its turn.
 #[derive(Debug)]
 pub(crate) struct Parked {
-    pub(crate) xid: Xid,
-    pub(crate) since: MonoMillis,
+    pub(crate) asked: Asked,
     pub(crate) wait: Wait,
 }
 
@@ -63,19 +70,14 @@ pub(crate) struct Parked {
 #[derive(Debug)]
 pub(crate) enum Wait {
     /// The peer has it; its answer bears this number.
-    Peer {
-        seq: u64,
-        op: OpCode,
-        echo: Option<Box<str>>,
-    },
+    Peer { seq: u64, echo: Option<Box<str>> },
     /// The peer has answered, and only earlier requests are waited for.
     Answered {
-        op: OpCode,
         error: ErrorCode,
         echo: Option<Box<str>>,
     },
     /// A read behind a write of its session.
-    Turn { op: OpCode, body: Box<[u8]> },
+    Turn { body: Box<[u8]> },
 }
 
 impl Parked {

@@ -25,6 +25,7 @@ mod handshake;
 mod notify;
 mod reads;
 mod replica;
+mod requests;
 mod stats;
 mod watching;
 

@@ -1,20 +1,19 @@
-//! Requests of an open connection: reads are answered here, from the replica.
+//! Reads, answered from the replica.
 
 use zabra_jute::{Decode, Encode, JuteError, Reader, Text};
-use zabra_peer::{Ask, Input, Origin, WriteRequest};
 use zabra_proto::client::{
-    AuthPacket, ClientInfo, ErrorResponse, GetAclResponse, GetAllChildrenNumberResponse,
-    GetDataResponse, GetEphemeralsRequest, MultiHeader, PathRequest, PathResponse,
-    PathWatchRequest, RequestHeader, SaslToken, StatResponse, WhoAmIResponse,
+    ClientInfo, ErrorResponse, GetAclResponse, GetAllChildrenNumberResponse, GetDataResponse,
+    GetEphemeralsRequest, MultiHeader, PathRequest, PathResponse, PathWatchRequest, StatResponse,
+    WhoAmIResponse,
 };
 use zabra_proto::multi::{self, MultiReadOp};
-use zabra_proto::{ConnId, ErrorCode, MonoMillis, OpCode, Perms, Xid, Zxid};
+use zabra_proto::{ErrorCode, MonoMillis, OpCode, Perms, Xid, Zxid};
 use zabra_tree::{NodeId, WatchMode, WatchTable, Watcher, acl};
 
-use crate::clients::{ServeOptions, Upstream};
-use crate::conn::{Parked, Wait, short_name};
+use crate::clients::ServeOptions;
+use crate::conn::{Asked, Parked, Wait, short_name};
 use crate::frame::{self, OpenFrame};
-use crate::{Clients, CloseReason, Conn, Replica, ServerStats};
+use crate::{Conn, Replica, ServerStats};
 
 /// Why a read has no answer but an error.
 pub(crate) enum ReadError {
@@ -45,181 +44,6 @@ impl ReadError {
     }
 }
 
-impl Clients {
-    /// A request. Whatever came before it on this connection is answered before it.
-    pub(crate) fn on_request(
-        &mut self,
-        id: ConnId,
-        frame: &[u8],
-        replica: &Replica,
-        now: MonoMillis,
-        upstream: &mut impl Upstream,
-    ) {
-        let mut r = Reader::new(frame);
-        let Ok(RequestHeader { xid, op }) = RequestHeader::decode(&mut r) else {
-            return self.close(id, CloseReason::Malformed);
-        };
-        let body = r.rest();
-        match OpCode::from_code(op) {
-            Some(OpCode::Auth) => self.on_auth(id, xid, body),
-            Some(OpCode::Sasl) => self.on_sasl(id, xid, body),
-            // A check on its own would be logged as what no server can read back (P97).
-            None | Some(OpCode::Check) => self.on_unknown_op(id, xid),
-            Some(op) if op.is_write() => self.hand_on(id, xid, op, body, None, now, upstream),
-            Some(OpCode::Sync) => self.on_sync(id, xid, body, replica, now, upstream),
-            Some(op) => self.on_read(id, xid, op, body, replica, now),
-        }
-    }
-
-    fn on_read(
-        &mut self,
-        id: ConnId,
-        xid: Xid,
-        op: OpCode,
-        body: &[u8],
-        replica: &Replica,
-        now: MonoMillis,
-    ) {
-        let Some((conn, mut reading)) = self.reading(id, replica, now) else {
-            return;
-        };
-        if conn.parked.is_empty() {
-            reading.answer(conn, xid, op, body, now);
-            self.mark(id);
-        } else {
-            conn.park(Parked {
-                xid,
-                since: now,
-                wait: Wait::Turn {
-                    op,
-                    body: body.into(),
-                },
-            });
-            self.outstanding += 1;
-            self.throttle(id);
-        }
-    }
-
-    fn on_sync(
-        &mut self,
-        id: ConnId,
-        xid: Xid,
-        body: &[u8],
-        replica: &Replica,
-        now: MonoMillis,
-        upstream: &mut impl Upstream,
-    ) {
-        match PathRequest::decode(&mut Reader::new(body)) {
-            Ok(r) => self.hand_on(
-                id,
-                xid,
-                OpCode::Sync,
-                body,
-                Some(r.path.into()),
-                now,
-                upstream,
-            ),
-            Err(_) => self.on_read(id, xid, OpCode::Sync, body, replica, now),
-        }
-    }
-
-    /// Parks a request that the peer must decide, and tells the peer.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the parts of one request, each used once"
-    )]
-    fn hand_on(
-        &mut self,
-        id: ConnId,
-        xid: Xid,
-        op: OpCode,
-        body: &[u8],
-        echo: Option<Box<str>>,
-        now: MonoMillis,
-        upstream: &mut impl Upstream,
-    ) {
-        let Some(conn) = self.conn_mut(id) else {
-            return;
-        };
-        let seq = conn.next_seq;
-        conn.next_seq += 1;
-        conn.park(Parked {
-            xid,
-            since: now,
-            wait: Wait::Peer { seq, op, echo },
-        });
-        let origin = Origin {
-            conn: id,
-            seq,
-            xid,
-            ask: Ask::Op(op),
-        };
-        if op == OpCode::Sync {
-            upstream.input(Input::Sync(origin));
-        } else {
-            let (session, identities) = (conn.session, conn.identities.as_slice());
-            upstream.input(Input::Write(WriteRequest {
-                origin,
-                op,
-                session,
-                body,
-                identities,
-            }));
-        }
-        self.outstanding += 1;
-        self.throttle(id);
-    }
-
-    /// What is not served ends the connection, after an answer that does not wait for earlier ones (protocol 4.9).
-    fn on_unknown_op(&mut self, id: ConnId, xid: Xid) {
-        self.ready_to_write(id);
-        if let Some(conn) = self.conn_mut(id) {
-            frame::header(
-                xid,
-                Zxid::from_wire(-1),
-                ErrorCode::UNIMPLEMENTED,
-                &mut conn.out,
-            );
-        }
-        self.close(id, CloseReason::UnknownOp);
-    }
-
-    /// Credentials are looked at at once, outside the order of the other requests (protocol 4.6).
-    fn on_auth(&mut self, id: ConnId, xid: Xid, body: &[u8]) {
-        let Ok(packet) = AuthPacket::decode(&mut Reader::new(body)) else {
-            return self.close(id, CloseReason::Malformed);
-        };
-        self.ready_to_write(id);
-        let Some(conn) = self
-            .slots
-            .get_mut(id.0 as u32 as usize)
-            .and_then(|slot| slot.conn.as_deref_mut())
-        else {
-            return;
-        };
-        if crate::auth::add_identities(conn, &packet, &self.options) {
-            frame::header(xid, Zxid::ZERO, ErrorCode::OK, &mut conn.out);
-            self.mark(id);
-        } else {
-            frame::header(xid, Zxid::ZERO, ErrorCode::AUTH_FAILED, &mut conn.out);
-            self.stats.auth_failed += 1;
-            self.close(id, CloseReason::AuthFailed);
-        }
-    }
-
-    /// No SASL login is configured: the answer is an empty token (protocol 4.7).
-    fn on_sasl(&mut self, id: ConnId, xid: Xid, body: &[u8]) {
-        if SaslToken::decode(&mut Reader::new(body)).is_err() {
-            return self.close(id, CloseReason::Malformed);
-        }
-        self.ready_to_write(id);
-        if let Some(conn) = self.conn_mut(id) {
-            frame::reply(xid, Zxid::ZERO, &SaslToken { token: None }, &mut conn.out);
-        }
-        self.mark(id);
-    }
-}
-
 /// What it takes to answer a read.
 pub(crate) struct Reading<'c> {
     pub(crate) replica: &'c Replica,
@@ -232,40 +56,28 @@ pub(crate) struct Reading<'c> {
 impl Reading<'_> {
     /// Answers a parked request whose turn has come.
     pub(crate) fn answer_parked(&mut self, conn: &mut Conn, parked: Parked) {
-        let Parked { xid, since, wait } = parked;
+        let Parked { asked, wait } = parked;
         match wait {
-            Wait::Turn { op, body } => self.answer(conn, xid, op, &body, since),
-            Wait::Answered { op, error, echo } => {
+            Wait::Turn { body } => self.answer(conn, asked, &body),
+            Wait::Answered { error, echo } => {
                 let zxid = self.replica.last_zxid();
                 let at = conn.out.len();
                 match echo {
                     Some(path) if error.is_ok() => {
-                        frame::reply(
-                            xid,
-                            zxid,
-                            &PathResponse {
-                                path: Text::Borrowed(&path),
-                            },
-                            &mut conn.out,
-                        );
+                        let path = Text::Borrowed(&path);
+                        frame::reply(asked.xid, zxid, &PathResponse { path }, &mut conn.out);
                     }
-                    _ => frame::header(xid, zxid, error, &mut conn.out),
+                    _ => frame::header(asked.xid, zxid, error, &mut conn.out),
                 }
-                self.count(conn, op, xid, zxid, since, at);
+                self.count(conn, asked, zxid, at);
             }
             Wait::Peer { .. } => {}
         }
     }
 
     /// Answers a read now.
-    pub(crate) fn answer(
-        &mut self,
-        conn: &mut Conn,
-        xid: Xid,
-        op: OpCode,
-        body: &[u8],
-        since: MonoMillis,
-    ) {
+    pub(crate) fn answer(&mut self, conn: &mut Conn, asked: Asked, body: &[u8]) {
+        let Asked { xid, op, .. } = asked;
         let zxid = self.replica.last_zxid();
         let at = conn.out.len();
         if op == OpCode::Ping {
@@ -286,20 +98,23 @@ impl Reading<'_> {
                 }
             }
         }
-        self.count(conn, op, xid, zxid, since, at);
+        self.count(conn, asked, zxid, at);
     }
 
     /// Counts a reply that began at `at` in the output.
-    pub(crate) fn count(
-        &mut self,
-        conn: &mut Conn,
-        op: OpCode,
-        xid: Xid,
-        zxid: Zxid,
-        since: MonoMillis,
-        at: usize,
-    ) {
-        count(self.stats, conn, op, xid, zxid, since, self.now, at);
+    pub(crate) fn count(&mut self, conn: &mut Conn, asked: Asked, zxid: Zxid, at: usize) {
+        let latency_ms = self.now.since(asked.since);
+        self.stats.sent += 1;
+        self.stats.latency_ms.add(latency_ms);
+        self.stats.response_bytes.add(conn.out.len() - at);
+        let own = &mut conn.stats;
+        own.sent += 1;
+        own.last_xid = asked.xid;
+        own.last_zxid = zxid;
+        own.last_op = short_name(asked.op);
+        own.last_response = self.now;
+        own.last_latency_ms = latency_ms;
+        own.latency_ms.add(latency_ms);
     }
 
     fn body(
@@ -512,31 +327,6 @@ impl Reading<'_> {
         MultiHeader::END.encode(&mut conn.out);
         Ok(())
     }
-}
-
-#[allow(clippy::too_many_arguments, reason = "what one reply is counted by")]
-pub(crate) fn count(
-    stats: &mut ServerStats,
-    conn: &mut Conn,
-    op: OpCode,
-    xid: Xid,
-    zxid: Zxid,
-    since: MonoMillis,
-    now: MonoMillis,
-    at: usize,
-) {
-    let latency = now.since(since);
-    stats.sent += 1;
-    stats.latency_ms.add(latency);
-    stats.response_bytes.add(conn.out.len() - at);
-    let own = &mut conn.stats;
-    own.sent += 1;
-    own.last_xid = xid;
-    own.last_zxid = zxid;
-    own.last_op = short_name(op);
-    own.last_response = now;
-    own.last_latency_ms = latency;
-    own.latency_ms.add(latency);
 }
 
 /// Hashes of passwords are nobody's business, not even their owner's (AC-34).

@@ -2,6 +2,7 @@
 //!
 //! Every payload is applied to the model as soon as it is proposed, long before the server does: so what the server
 //! validates against (the tree and its overlay) is compared with a tree that simply has everything.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod common;
 

@@ -3,6 +3,7 @@
 //!
 //! `vectors/wire-vectors.txt` holds one frame a line: `id connection direction hex`, C from client to server. The
 //! differences between 3.8.0 and 3.9, which ours follows, are listed below with their reasons.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::{BTreeMap, VecDeque};
 

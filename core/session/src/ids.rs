@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn an_id_has_the_server_in_its_high_byte_and_the_time_behind_it() {
-        let id = SessionIds::new(ServerId(3), WallMillis(0x01_2345_6789_ab)).next(|_| false);
+        let id = SessionIds::new(ServerId(3), WallMillis(0x0123_4567_89ab)).next(|_| false);
         assert_eq!(id.0.cast_unsigned(), 0x0323_4567_89ab_0000);
     }
 
