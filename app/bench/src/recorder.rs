@@ -267,3 +267,71 @@ impl Told {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use super::*;
+
+    const MILLI: u64 = 1_000_000;
+
+    fn recorder(until: Until) -> Recorder {
+        Recorder::new(Nanos(10 * MILLI), until)
+    }
+
+    /// Lets a reply come in each millisecond.
+    fn run(recorder: &mut Recorder, millis: Range<u64>) {
+        for milli in millis {
+            let now = Nanos(milli * MILLI);
+            recorder.on_time(now).unwrap();
+            recorder.record(Duration::from_micros(milli), now).unwrap();
+        }
+    }
+
+    #[test]
+    fn replies_before_and_after_the_window_do_not_count() {
+        let mut recorder = recorder(Until::Elapsed(Duration::from_millis(20)));
+        run(&mut recorder, 0..30);
+        assert!(recorder.wants_more());
+        run(&mut recorder, 30..50);
+        assert!(!recorder.wants_more());
+        let measured = recorder.finish();
+        assert_eq!((measured.operations, measured.latency.len()), (20, 20));
+        assert_eq!(measured.window, Duration::from_millis(20));
+    }
+
+    #[test]
+    fn a_window_of_operations_ends_with_the_last_of_them() {
+        let mut recorder = recorder(Until::Operations(5));
+        run(&mut recorder, 0..50);
+        let measured = recorder.finish();
+        assert_eq!(measured.operations, 5);
+        assert_eq!(measured.window, Duration::from_millis(4));
+    }
+
+    #[test]
+    fn seconds_count_once_every_thread_has_told_them() {
+        let seconds = Seconds::of(2);
+        let mut recorders: Vec<Recorder> = (0..2)
+            .map(|_| recorder(Until::Exhausted).with_seconds(Arc::clone(&seconds)))
+            .collect();
+        run(&mut recorders[0], 10..1_020);
+        assert_eq!(seconds.rates(), Vec::<u64>::new());
+        run(&mut recorders[1], 10..1_020);
+        assert_eq!(seconds.rates(), [2_000]);
+    }
+
+    #[test]
+    fn threads_are_put_together() {
+        let measured = || {
+            let mut recorder = recorder(Until::Operations(5));
+            run(&mut recorder, 0..50);
+            recorder.finish()
+        };
+        let mut all = measured();
+        all.merge(&measured()).unwrap();
+        assert_eq!((all.operations, all.latency.len()), (10, 10));
+        assert_eq!(all.window, Duration::from_millis(4));
+    }
+}

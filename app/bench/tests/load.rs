@@ -99,7 +99,12 @@ fn every_watcher_is_waited_for() {
 #[test]
 fn a_server_that_answers_is_ready() {
     let server = NullServer::start(Fault::None).unwrap();
-    assert_eq!(bench(&server, "ready").unwrap().figure("tries"), Some(1.0));
+    assert!(
+        bench(&server, "ready")
+            .unwrap()
+            .figure("first_read_ms")
+            .is_some()
+    );
 }
 
 #[test]
@@ -129,7 +134,7 @@ fn a_wrong_answer_ends_the_run_and_is_told() {
 fn silence_ends_the_run_when_patience_does() {
     let message = failure(
         Fault::Silent,
-        "get -d 3 --keys 10 --ops 9 --warm-up 0 --patience 0.05",
+        "get -d 3 --keys 10 --ops 9 --warm-up 0 --patience 1",
     )
     .unwrap();
     assert!(message.contains("no answer for"), "{message}");

@@ -57,8 +57,8 @@ impl Row {
     fn bar(&self) -> String {
         match self.bar {
             Bar::None => String::new(),
-            Bar::RatioFrom(bar) => format!("≥ {bar}×"),
-            Bar::RatioTo(bar) => format!("≤ {bar}×"),
+            Bar::RatioFrom(bar) => format!("≥ {}×", number(bar)),
+            Bar::RatioTo(bar) => format!("≤ {}×", number(bar)),
             Bar::To(bar) => format!("≤ {} {}", number(bar), self.unit),
         }
     }
@@ -112,6 +112,12 @@ impl Comparison {
         let commit = git.output().context("cannot run git")?.stdout;
         let load = fs::read_to_string("/proc/loadavg")?;
         let busy = load.split(' ').next().unwrap_or_default();
+        let mut notes = Vec::new();
+        if busy.parse().unwrap_or(0.0) > BUSY {
+            let what =
+                "The machine had other work at the start: only large differences mean something.";
+            notes.push(what.to_owned());
+        }
         let (passes, seconds, znodes) = (args.passes, args.seconds, args.znodes);
         let quick = if args.quick {
             "A quick run: it says little about speed. "
@@ -128,7 +134,7 @@ impl Comparison {
                  machine, whose load average was {busy} at the start."
             ),
             rows: Vec::new(),
-            notes: Vec::new(),
+            notes,
         })
     }
 
@@ -208,6 +214,9 @@ fn number(value: f64) -> String {
     text
 }
 
+/// A load average above this comes from others.
+const BUSY: f64 = 1.0;
+
 #[cfg(test)]
 mod tests {
     use super::{Bar, Row, number};
@@ -241,7 +250,7 @@ mod tests {
     fn a_row_reads_as_a_line_of_the_table() {
         assert_eq!(
             row(1_234.0, Bar::RatioFrom(2.5)).to_markdown(),
-            "| get 1 × 1, op/s | 100 | 1,234 | 12.34× | ≥ 2.5× | yes |\n"
+            "| get 1 × 1, op/s | 100 | 1,234 | 12.34× | ≥ 2.50× | yes |\n"
         );
     }
 
