@@ -164,7 +164,17 @@ fn split(text: &str) -> (Vec<String>, Vec<String>) {
         }
     }
     sort_identities(&mut lines);
+    sort_removals(&mut events);
     (lines, events)
+}
+
+/// Sorts neighbouring events that watches were removed: the client makes them, several at once in any order.
+fn sort_removals(events: &mut [String]) {
+    for run in
+        events.chunk_by_mut(|a, b| a.contains("WatchRemoved ") && b.contains("WatchRemoved "))
+    {
+        run.sort();
+    }
 }
 
 /// Sorts the lines below the header of `whoami`: the identities of a connection are a set.
