@@ -11,9 +11,9 @@ use common::{Server, Twin, data_of, dirs, payload, try_recover};
 use zabra_proto::{TxnKind, Zxid};
 use zabra_storage::{
     Compression, DataDirs, LogReader, MarkFile, PAYLOAD_MAX_DEFAULT, RealVfs, RecoverOptions,
-    Recovered, Start, StorageError, Vfs, adopt_snapshot, names, record, recover,
+    Recovered, Start, StorageError, Vfs, adopt_snapshot, names, record, recover, truncate,
 };
-use zabra_testkit::disk::FaultyDisk;
+use zabra_testkit::disk::{Fault, FaultHow, FaultOn, FaultyDisk};
 
 fn vfs(disk: &FaultyDisk) -> Arc<dyn Vfs> {
     Arc::new(disk.clone())
@@ -259,6 +259,41 @@ fn apaches_server_may_truncate_and_go_on_in_between() {
         apaches_log(&txns(zxids(1, 1..=2)), &[]),
     );
     assert_eq!(last_of(&disk), Ok(Zxid::new(1, 2)));
+}
+
+#[test]
+fn an_unfinished_truncation_is_void_once_apaches_server_wrote_more() {
+    let interrupted = || {
+        let disk = FaultyDisk::new();
+        let mut server = Server::start(&vfs(&disk)).unwrap();
+        server.append(&[10, 20, 30, 40]);
+        server.log.roll().unwrap();
+        disk.inject(Fault {
+            on: FaultOn::Write,
+            name: "log.",
+            after: 0,
+            times: usize::MAX,
+            how: FaultHow::Io,
+        });
+        truncate(&vfs(&disk), &dirs(), server.log.mark(), Zxid(2)).unwrap_err();
+        disk.heal();
+        disk
+    };
+    assert_eq!(
+        last_of(&interrupted()),
+        Ok(Zxid(2)),
+        "the next start finishes it"
+    );
+    let disk = interrupted();
+    disk.put(
+        &dirs().log().join("log.200000001"),
+        apaches_log(&txns(zxids(2, 1..=2)), &[]),
+    );
+    assert_eq!(
+        last_of(&disk),
+        Ok(Zxid::new(2, 2)),
+        "txns of a later epoch are not taken back"
+    );
 }
 
 #[test]
