@@ -117,6 +117,8 @@ pub struct Conn {
     pub(crate) out_sent: usize,
     pub(crate) heard: MonoMillis,
     pub(crate) touched: bool,
+    /// Its client has taken some of the output for which its reading was paused.
+    pub(crate) takes: bool,
     pub(crate) dirty: bool,
     pub(crate) throttled: bool,
     pub(crate) stats: ConnStats,
@@ -139,6 +141,7 @@ impl Conn {
             out_sent: 0,
             heard: now,
             touched: false,
+            takes: false,
             dirty: false,
             throttled: false,
             stats: ConnStats::new(now),

@@ -139,6 +139,7 @@ impl Clients {
         };
         let was_paused = conn.unsent_len() >= pause;
         conn.out_sent = (conn.out_sent + n).min(conn.out.len());
+        conn.takes |= was_paused && n > 0;
         let is_paused = conn.unsent_len() >= pause;
         if conn.out_sent == conn.out.len() {
             let mut buffer = std::mem::take(&mut conn.out);
@@ -159,9 +160,16 @@ impl Clients {
         }
     }
 
-    /// Tells the peer which sessions were heard of since the last call.
-    pub fn report_touches(&mut self, upstream: &mut impl Upstream) {
+    /// Tells the peer which sessions were heard of since the last call. Whom the server itself keeps waiting counts as
+    /// heard: the protection must not expire sessions (P120). Whose reading was paused for its output shows that it
+    /// lives by taking some of it.
+    pub fn report_touches(&mut self, now: MonoMillis, upstream: &mut impl Upstream) {
         for conn in self.iter_mut() {
+            let takes = std::mem::take(&mut conn.takes);
+            if conn.throttled || !conn.parked.is_empty() || takes {
+                conn.heard = now;
+                conn.touched = true;
+            }
             if std::mem::take(&mut conn.touched) && conn.state == State::Open {
                 upstream.input(Input::Touched {
                     session: conn.session,
@@ -172,8 +180,7 @@ impl Clients {
     }
 
     /// Closes connections that have been silent too long (protocol 10.4), and gives up on output that a closing one
-    /// does not take. Whom the server itself does not listen to counts as heard, and is so reported by the next
-    /// [`Self::report_touches`]: the protection must not expire sessions (P120).
+    /// does not take. Call [`Self::report_touches`] before: it says who counts as heard.
     pub fn close_idle(&mut self, now: MonoMillis) {
         let greeting_ms_max = self.options.greeting_ms_max;
         let patience = |conn: &Conn| match conn.state {
@@ -185,11 +192,8 @@ impl Clients {
             State::Connecting { .. } => u64::MAX,
         };
         let mut idle = Vec::new();
-        for conn in self.iter_mut() {
-            if conn.throttled {
-                conn.heard = now;
-                conn.touched = true;
-            } else if now.since(conn.heard) > patience(conn) {
+        for conn in self.iter() {
+            if now.since(conn.heard) > patience(conn) {
                 idle.push(conn.id);
             }
         }

@@ -93,6 +93,45 @@ fn a_throttled_session_does_not_expire() {
 }
 
 #[test]
+fn a_session_whose_write_is_with_the_peer_does_not_expire() {
+    let mut server = solo_with(small());
+    let a = server.client();
+    server.must(a, &create_with("/n", b""));
+    server.flushes_at_once = false;
+    server.say(a, 1, &set("/n", b"x", -1));
+    for _ in 0..100 {
+        server.advance(2000);
+    }
+    server.flush();
+    assert_eq!(xids(&mut server, a), [1]);
+    // From here on it is its client's turn.
+    for _ in 0..20 {
+        server.advance(2000);
+        server.flush();
+    }
+    assert!(!server.is_open(a.conn));
+}
+
+#[test]
+fn a_session_that_takes_its_output_slowly_does_not_expire_and_one_that_takes_none_does() {
+    for (part, stays) in [(1, true), (0, false)] {
+        let mut server = solo_with(small());
+        let a = server.client();
+        server.must(a, &create_with("/n", &[7; 1000]));
+        for xid in 0..100 {
+            server.say(a, xid, &get("/n", false));
+        }
+        assert!(!server.clients.is_readable(a.conn));
+        for _ in 0..50 {
+            server.clients.sent(a.conn, part);
+            server.advance(2000);
+        }
+        assert_eq!(server.is_open(a.conn), stays, "{part}");
+        assert_eq!(server.replica.sessions().contains_key(&a.session), stays);
+    }
+}
+
+#[test]
 fn parked_requests_keep_a_bounded_number_of_bytes() {
     let mut server = solo_with(ServeOptions {
         outstanding_max: 1_000_000,

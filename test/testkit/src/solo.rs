@@ -187,8 +187,9 @@ impl Solo {
             now,
             ..
         } = self;
-        clients
-            .report_touches(&mut |input: Input<'_>| peer.step(*now, input, &replica.tree, effects));
+        clients.report_touches(now.mono, &mut |input: Input<'_>| {
+            peer.step(*now, input, &replica.tree, effects);
+        });
         self.step(Input::Tick);
         self.clients.close_idle(self.now.mono);
         self.settle();

@@ -276,7 +276,7 @@ impl Seat {
             } = self;
             let replica = effects::read(replica);
             let mut upstream = |input: Input<'_>| peer.step(now, input, &replica.tree, effects);
-            clients.report_touches(&mut upstream);
+            clients.report_touches(now.mono, &mut upstream);
             upstream(Input::Tick);
         }
         if now.mono.since(self.last_sweep) >= SWEEP_MS {
