@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod create;
 mod effect;
 mod input;
 mod peer;

@@ -1,28 +1,22 @@
 //! Validation: a request, the tree and what is pending become a transaction or a refusal (protocol 6.1, 11.2).
 //!
 //! The order of the checks is Apache's: the first failure decides the error that the client sees. What cannot be
-//! logged, replayed and applied by every server of the ensemble is refused here, before it has a number (R6).
+//! logged, replayed and applied by every server of the ensemble is refused here, before it has a number (R6). The
+//! creates, with their modes, are in `create`.
 
 use std::sync::Arc;
 
 use zabra_jute::{Decode, Reader, Text};
 use zabra_proto::client::{
-    CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest, SetAclRequest,
-    SetDataRequest,
+    CheckVersionRequest, CreateRequest, DeleteRequest, SetAclRequest, SetDataRequest,
 };
 use zabra_proto::multi::{self, MultiOp};
-use zabra_proto::txn::{
-    CheckVersionTxn, CloseSessionTxn, CreateContainerTxn, CreateTtlTxn, CreateTxn, DeleteTxn,
-    SetAclTxn, SetDataTxn,
-};
+use zabra_proto::txn::{CheckVersionTxn, CloseSessionTxn, DeleteTxn, SetAclTxn, SetDataTxn};
 use zabra_proto::{
-    Acl, CreateMode, ErrorCode, Identity, OpCode, Perms, RawAcl, SessionId, StatPersisted, Txn,
-    WallMillis, Zxid, path,
+    Acl, ErrorCode, Identity, OpCode, Perms, RawAcl, SessionId, Txn, WallMillis, Zxid, path,
 };
 use zabra_tree::acl::AclRules;
-use zabra_tree::{
-    CONTAINER_OWNER, DataTree, NodeKind, OwnerRules, QuotaExceeded, acl, is_valid_ttl,
-};
+use zabra_tree::{DataTree, NodeKind, OwnerRules, QuotaExceeded, acl};
 
 use crate::pending::{PendingAcl, PendingChanges, PendingData, PendingNode, key};
 
@@ -136,156 +130,6 @@ impl Draft<'_> {
             MultiOp::Delete(r) => self.delete(r),
             MultiOp::SetData(r) => self.set_data(r),
             MultiOp::Check(r) => self.check(r),
-        }
-    }
-
-    fn create_ttl<'a>(&mut self, r: CreateTtlRequest<'a>) -> Result<Txn<'a>, ErrorCode> {
-        let CreateTtlRequest {
-            path,
-            data,
-            acl,
-            flags,
-            ttl,
-        } = r;
-        self.create(
-            OpCode::CreateTtl,
-            CreateRequest {
-                path,
-                data,
-                acl,
-                flags,
-            },
-            Some(ttl),
-        )
-    }
-
-    fn create<'a>(
-        &mut self,
-        op: OpCode,
-        r: CreateRequest<'a>,
-        ttl: Option<i64>,
-    ) -> Result<Txn<'a>, ErrorCode> {
-        let mode = self.mode_of(op, r.flags, ttl)?;
-        let (parent_path, _) = path::split(&r.path)
-            .filter(|_| has_no_nul(&r.path))
-            .ok_or(ErrorCode::BAD_ARGUMENTS)?;
-        let acl = self.fix_up(r.acl)?;
-        let mut parent = self.node(parent_path).ok_or(ErrorCode::NO_NODE)?;
-        self.permit(&parent, Perms::CREATE)?;
-        let parent_len = parent_path.len();
-        let path = if mode.is_sequential() {
-            Text::Owned(format!("{}{:010}", r.path, parent.stat.cversion))
-        } else {
-            r.path
-        };
-        path::validate(&path).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
-        if self.node(&path).is_some() {
-            return Err(ErrorCode::NODE_EXISTS);
-        }
-        if matches!(
-            self.rules.owner.kind(parent.stat.ephemeral_owner),
-            NodeKind::Ephemeral(_)
-        ) {
-            return Err(ErrorCode::NO_CHILDREN_FOR_EPHEMERALS);
-        }
-        self.within_quota(&path, 1, data_len(r.data))?;
-
-        // As applying does it: cversion only rises, so it sticks at the largest number, and pzxid with it (P101).
-        let parent_cversion = parent.stat.cversion.wrapping_add(1);
-        if parent_cversion > parent.stat.cversion {
-            parent.stat.cversion = parent_cversion;
-            parent.stat.pzxid = self.zxid.to_wire();
-        }
-        parent.children += 1;
-        let (parent_path, _) = path.split_at(parent_len);
-        self.put(parent_path, parent);
-        self.put(&path, self.born(mode, ttl, r.data, &acl));
-        let acl = Some(acl);
-        Ok(match (op, ttl) {
-            (OpCode::CreateContainer, _) => Txn::CreateContainer(CreateContainerTxn {
-                path,
-                data: r.data,
-                acl,
-                parent_cversion,
-            }),
-            (_, Some(ttl)) => Txn::CreateTtl(CreateTtlTxn {
-                path,
-                data: r.data,
-                acl,
-                parent_cversion,
-                ttl,
-            }),
-            (OpCode::Create2, _) => Txn::Create2(CreateTxn {
-                path,
-                data: r.data,
-                acl,
-                ephemeral: mode.is_ephemeral(),
-                parent_cversion,
-            }),
-            _ => Txn::Create(CreateTxn {
-                path,
-                data: r.data,
-                acl,
-                ephemeral: mode.is_ephemeral(),
-                parent_cversion,
-            }),
-        })
-    }
-
-    /// The mode, if op code, flags and TTL agree. Apache lets some mixtures through, one of which kills it at each
-    /// restart (protocol 19, defects 1 and 9); createContainer with a plain mode is kept for old clients, and makes a
-    /// container.
-    fn mode_of(&self, op: OpCode, flags: i32, ttl: Option<i64>) -> Result<CreateMode, ErrorCode> {
-        let mode = CreateMode::from_code(flags).ok_or(ErrorCode::BAD_ARGUMENTS)?;
-        if mode.has_ttl() && !self.rules.owner.extended_types {
-            return Err(ErrorCode::UNIMPLEMENTED);
-        }
-        match (op, mode) {
-            (OpCode::CreateTtl, _) if mode.has_ttl() && ttl.is_some_and(is_valid_ttl) => Ok(mode),
-            (OpCode::CreateContainer, CreateMode::Container | CreateMode::Persistent) => {
-                Ok(CreateMode::Container)
-            }
-            (OpCode::Create | OpCode::Create2, _)
-                if !mode.has_ttl() && mode != CreateMode::Container =>
-            {
-                Ok(mode)
-            }
-            _ => Err(ErrorCode::BAD_ARGUMENTS),
-        }
-    }
-
-    /// A new znode as it will be.
-    fn born(
-        &self,
-        mode: CreateMode,
-        ttl: Option<i64>,
-        data: Option<&[u8]>,
-        acl: &[Acl<'_>],
-    ) -> PendingNode {
-        let ephemeral_owner = match ttl {
-            Some(ttl) => self.rules.owner.ttl_owner(ttl),
-            None if mode == CreateMode::Container => CONTAINER_OWNER,
-            None if mode.is_ephemeral() => self.session.0,
-            None => 0,
-        };
-        let zxid = self.zxid.to_wire();
-        let stat = StatPersisted {
-            czxid: zxid,
-            mzxid: zxid,
-            ctime: self.time.0,
-            mtime: self.time.0,
-            version: 0,
-            cversion: 0,
-            aversion: 0,
-            ephemeral_owner,
-            pzxid: zxid,
-        };
-        PendingNode {
-            stat,
-            children: 0,
-            acl: PendingAcl::New(owned_list(acl)),
-            data: PendingData::New(data.map(Into::into)),
-            digest: 0,
         }
     }
 
@@ -409,15 +253,15 @@ impl Draft<'_> {
         }))
     }
 
-    fn node(&self, path: &str) -> Option<PendingNode> {
+    pub(crate) fn node(&self, path: &str) -> Option<PendingNode> {
         self.pending.node(self.tree, path)
     }
 
-    fn put(&mut self, path: &str, node: PendingNode) {
+    pub(crate) fn put(&mut self, path: &str, node: PendingNode) {
         self.pending.put(self.tree, self.zxid, path, node);
     }
 
-    fn permit(&self, node: &PendingNode, wanted: Perms) -> Result<(), ErrorCode> {
+    pub(crate) fn permit(&self, node: &PendingNode, wanted: Perms) -> Result<(), ErrorCode> {
         let list = PendingChanges::acl(self.tree, node);
         if acl::check(list, wanted, self.identities, &self.rules.acl) {
             Ok(())
@@ -428,7 +272,10 @@ impl Draft<'_> {
 
     /// The list to be stored. The scheme `auth` stands for every identity of the client, so a request could ask for a
     /// transaction much larger than itself (R6, P116).
-    fn fix_up<'a>(&mut self, list: Option<Vec<RawAcl<'a>>>) -> Result<Vec<Acl<'a>>, ErrorCode> {
+    pub(crate) fn fix_up<'a>(
+        &mut self,
+        list: Option<Vec<RawAcl<'a>>>,
+    ) -> Result<Vec<Acl<'a>>, ErrorCode> {
         let is_auth = |entry: &&RawAcl<'_>| entry.scheme.as_deref() == Some("auth");
         let times = list.iter().flatten().filter(is_auth).count();
         if times > 0 {
@@ -442,7 +289,12 @@ impl Draft<'_> {
         acl::fix_up(list.as_deref(), self.identities, &self.rules.acl)
     }
 
-    fn within_quota(&mut self, path: &str, count: i64, bytes: i64) -> Result<(), ErrorCode> {
+    pub(crate) fn within_quota(
+        &mut self,
+        path: &str,
+        count: i64,
+        bytes: i64,
+    ) -> Result<(), ErrorCode> {
         if !self.rules.enforce_quota {
             return Ok(());
         }
@@ -457,15 +309,15 @@ impl Draft<'_> {
     }
 }
 
-fn owned_list(acl: &[Acl<'_>]) -> Arc<[Acl<'static>]> {
+pub(crate) fn owned_list(acl: &[Acl<'_>]) -> Arc<[Acl<'static>]> {
     acl.iter().cloned().map(Acl::into_owned).collect()
 }
 
-fn has_no_nul(path: &str) -> bool {
+pub(crate) fn has_no_nul(path: &str) -> bool {
     !path.contains('\0')
 }
 
-fn data_len(data: Option<&[u8]>) -> i64 {
+pub(crate) fn data_len(data: Option<&[u8]>) -> i64 {
     data.map_or(0, |d| i64::try_from(d.len()).unwrap_or(i64::MAX))
 }
 
