@@ -197,6 +197,7 @@ impl Conn {
     /// read is not waited for either.
     pub(crate) fn close(&mut self, reason: CloseReason) -> usize {
         self.state = State::Closing(reason);
+        self.throttled = false;
         self.input = Vec::new();
         self.parked_len = 0;
         if reason == CloseReason::SlowReader {

@@ -132,6 +132,24 @@ fn a_session_that_takes_its_output_slowly_does_not_expire_and_one_that_takes_non
 }
 
 #[test]
+fn a_throttled_connection_that_closes_is_given_up_like_any_other() {
+    let mut server = solo_with(small());
+    let a = server.client();
+    server.must(a, &create_with("/n", b""));
+    server.say(a, 1, &get("/n", false));
+    server.flushes_at_once = false;
+    for xid in 0..20 {
+        server.say(a, xid, &set("/n", b"x", -1));
+    }
+    server.clients.close(a.conn, CloseReason::SessionElsewhere);
+    assert!(!server.clients.output(a.conn).is_empty());
+    for _ in 0..6 {
+        server.advance(2000);
+    }
+    assert_eq!(server.clients.output(a.conn), b"");
+}
+
+#[test]
 fn parked_requests_keep_a_bounded_number_of_bytes() {
     let mut server = solo_with(ServeOptions {
         outstanding_max: 1_000_000,
