@@ -1,5 +1,6 @@
 //! The connections of one poller, and what they watch.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use hashbrown::HashMap;
@@ -10,6 +11,7 @@ use zabra_tree::acl::AclRules;
 use zabra_tree::{WatchTable, Watcher};
 
 use crate::conn::{State, Wait};
+use crate::load::{ConnectBucket, LoadLimits};
 use crate::reads::Reading;
 use crate::{CloseReason, Conn, Replica, ServerStats};
 
@@ -32,6 +34,8 @@ pub struct ServeOptions {
     pub acl: AclRules,
     /// `super:<digest>`, if there is a super user.
     pub super_digest: Option<String>,
+    /// What is not taken on.
+    pub load: LoadLimits,
 }
 
 /// Where inputs for the peer go.
@@ -69,6 +73,11 @@ pub struct Clients {
     pub(crate) dirty: Vec<ConnId>,
     pub(crate) resumable: Vec<ConnId>,
     pub(crate) throttled: Vec<ConnId>,
+    /// Whose next request waits for others to finish, in the order of their turns.
+    pub(crate) held: VecDeque<ConnId>,
+    /// Who may have large requests in flight.
+    pub(crate) large_holders: Vec<ConnId>,
+    pub(crate) connects: Option<ConnectBucket>,
     words: Vec<(ConnId, Word)>,
     /// Output buffers that no connection needs just now: an idle connection holds none.
     pub(crate) spare: Vec<Vec<u8>>,
@@ -81,10 +90,12 @@ pub struct Clients {
 const CONNECT_LEN_MAX: usize = 4096;
 
 impl Clients {
-    /// No connections. The seed is for the watch table's hashes.
+    /// No connections. The seed is for the watch table's hashes, and for whom a connect throttle drops.
     #[must_use]
     pub fn new(options: ServeOptions, hash_seed: u64) -> Self {
+        let bucket = |throttle| ConnectBucket::new(throttle, hash_seed);
         Self {
+            connects: options.load.connects.map(bucket),
             options,
             slots: Vec::new(),
             free: Vec::new(),
@@ -94,6 +105,8 @@ impl Clients {
             dirty: Vec::new(),
             resumable: Vec::new(),
             throttled: Vec::new(),
+            held: VecDeque::new(),
+            large_holders: Vec::new(),
             words: Vec::new(),
             spare: Vec::new(),
             outstanding: 0,
@@ -287,11 +300,20 @@ impl Clients {
                 self.on_bad_length(id, *head);
                 return bytes.len();
             };
-            let Some(frame) = rest.get(..len) else {
+            if !self.admits_frame(id, len) {
+                return bytes.len();
+            }
+            let (Some(frame), Some(conn)) = (rest.get(..len), self.conn(id)) else {
                 return used;
             };
+            if self.must_hold(conn, frame) {
+                self.hold(id);
+                return used;
+            }
+            let parked = conn.parked.len();
             used += 4 + len;
             self.on_frame(id, frame, replica, now, upstream);
+            self.on_frame_handled(id, len, parked);
         }
     }
 

@@ -30,6 +30,10 @@ pub enum CloseReason {
     AuthFailed,
     /// A four-letter word was answered.
     WordAnswered,
+    /// Clients connect faster than is allowed (SB-07).
+    ConnectThrottled,
+    /// More large requests are in flight than is allowed (SB-06).
+    LargeRequests,
     /// Nothing came for too long.
     Idle,
     /// The client does not read what it asked for (P95).
@@ -64,6 +68,8 @@ pub(crate) struct Asked {
 pub(crate) struct Parked {
     pub(crate) asked: Asked,
     pub(crate) wait: Wait,
+    /// Its length, if it counts as large.
+    pub(crate) large_len: usize,
 }
 
 /// What a parked request waits for.
@@ -121,6 +127,14 @@ pub struct Conn {
     pub(crate) takes: bool,
     pub(crate) dirty: bool,
     pub(crate) throttled: bool,
+    /// Its next request waits for others to finish.
+    pub(crate) held: bool,
+    /// It was its turn since a request of it waited last.
+    pub(crate) has_turn: bool,
+    /// Bytes of its large requests, which come in or are parked.
+    pub(crate) large_len: usize,
+    /// The frame that comes in is a large one.
+    pub(crate) gathers_large: bool,
     pub(crate) stats: ConnStats,
 }
 
@@ -144,6 +158,10 @@ impl Conn {
             takes: false,
             dirty: false,
             throttled: false,
+            held: false,
+            has_turn: false,
+            large_len: 0,
+            gathers_large: false,
             stats: ConnStats::new(now),
         }
     }
@@ -200,6 +218,8 @@ impl Conn {
         self.throttled = false;
         self.input = Vec::new();
         self.parked_len = 0;
+        self.large_len = 0;
+        self.gathers_large = false;
         if reason == CloseReason::SlowReader {
             self.drop_output();
         }
@@ -221,7 +241,13 @@ impl Conn {
         self.out.len() - self.out_sent
     }
 
-    pub(crate) fn park(&mut self, parked: Parked) {
+    pub(crate) fn park(&mut self, asked: Asked, wait: Wait) {
+        let parked = Parked {
+            asked,
+            wait,
+            large_len: 0,
+        };
+        self.has_turn = false;
         self.parked_len += parked.len();
         self.parked.push_back(parked);
     }
@@ -229,6 +255,7 @@ impl Conn {
     fn unpark(&mut self) -> Option<Parked> {
         let parked = self.parked.pop_front()?;
         self.parked_len -= parked.len();
+        self.large_len -= parked.large_len;
         Some(parked)
     }
 

@@ -48,6 +48,7 @@ impl Clients {
     pub(crate) fn may_read(&self, conn: &Conn) -> bool {
         matches!(conn.state, State::Greeting | State::Open)
             && !conn.throttled
+            && !conn.held
             && conn.unsent_len() < self.options.out_len_pause
     }
 
@@ -69,6 +70,7 @@ impl Clients {
 
     /// With the load eased, connections that were not read are read again.
     pub(crate) fn ease(&mut self) {
+        self.release_held();
         if self.throttled.is_empty() || self.outstanding > self.options.outstanding_max {
             return;
         }
@@ -102,14 +104,12 @@ impl Clients {
         let Some(conn) = self.conn_mut(id) else {
             return;
         };
-        if !conn.dirty {
-            conn.dirty = true;
+        let was_dirty = std::mem::replace(&mut conn.dirty, true);
+        let is_too_much = conn.unsent_len() > out_len_max;
+        if !was_dirty {
             self.dirty.push(id);
         }
-        if self
-            .conn(id)
-            .is_some_and(|conn| conn.unsent_len() > out_len_max)
-        {
+        if is_too_much {
             self.close(id, CloseReason::SlowReader);
         }
     }
@@ -166,7 +166,7 @@ impl Clients {
     pub fn report_touches(&mut self, now: MonoMillis, upstream: &mut impl Upstream) {
         for conn in self.iter_mut() {
             let takes = std::mem::take(&mut conn.takes);
-            if conn.throttled || !conn.parked.is_empty() || takes {
+            if conn.throttled || conn.held || !conn.parked.is_empty() || takes {
                 conn.heard = now;
                 conn.touched = true;
             }

@@ -23,6 +23,9 @@ impl Clients {
         let Ok(request) = ConnectRequest::decode(&mut Reader::new(frame)) else {
             return self.close(id, CloseReason::Malformed);
         };
+        if !self.admits_connect(request.session, now) {
+            return self.close(id, CloseReason::ConnectThrottled);
+        }
         // Headers without a zxid carry −1, and some clients remember it as the last that they saw.
         let seen = request.last_zxid_seen;
         if seen > replica.last_zxid() && seen != Zxid::from_wire(-1) {

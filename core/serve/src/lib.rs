@@ -22,6 +22,7 @@ mod conn;
 mod flow;
 mod frame;
 mod handshake;
+mod load;
 mod notify;
 mod reads;
 mod replica;
@@ -31,5 +32,6 @@ mod watching;
 
 pub use clients::{Clients, ServeOptions, Upstream, Word};
 pub use conn::{CloseReason, Conn};
+pub use load::{ConnectThrottle, LargeRequests, LoadLimits};
 pub use replica::{Alarm, Replica};
 pub use stats::{ConnStats, ServerStats};

@@ -182,8 +182,9 @@ impl Clients {
             return;
         };
         conn.gathers_large = false;
+        let is_parked = conn.parked.len() > parked_before;
         match conn.parked.back_mut() {
-            Some(parked) if parked_before < usize::MAX => parked.large_len = len,
+            Some(parked) if is_parked => parked.large_len = len,
             _ => conn.large_len -= len,
         }
     }
@@ -263,9 +264,17 @@ mod tests {
         let mut bucket = ConnectBucket::new(THROTTLE, 1);
         assert_eq!(admitted(&mut bucket, 1000), 10);
         assert_eq!(bucket.deficit(), 10);
-        assert_eq!(admitted(&mut bucket, 1100), 0, "not before the time is over");
+        assert_eq!(
+            admitted(&mut bucket, 1100),
+            0,
+            "not before the time is over"
+        );
         assert_eq!(admitted(&mut bucket, 1150), 3);
-        assert_eq!(admitted(&mut bucket, u64::MAX), 10, "never more than it holds");
+        assert_eq!(
+            admitted(&mut bucket, u64::MAX),
+            10,
+            "never more than it holds"
+        );
     }
 
     #[test]
@@ -286,8 +295,10 @@ mod tests {
         };
         let mut bucket = ConnectBucket::new(throttle, 1);
         let mut drops = Vec::new();
-        assert_eq!(admitted(&mut bucket, 1000), 10);
-        for at in [1060, 1120, 1180, 3000, 10_000, 10_060, 10_120, 10_180, 10_240] {
+        assert_eq!(admitted(&mut bucket, 1001), 10);
+        for at in [
+            1060, 1120, 1180, 3000, 10_000, 10_060, 10_120, 10_180, 10_240,
+        ] {
             bucket.admits(0, MonoMillis(at));
             drops.push(bucket.drop);
         }

@@ -56,7 +56,7 @@ pub(crate) struct Reading<'c> {
 impl Reading<'_> {
     /// Answers a parked request whose turn has come.
     pub(crate) fn answer_parked(&mut self, conn: &mut Conn, parked: Parked) {
-        let Parked { asked, wait } = parked;
+        let Parked { asked, wait, .. } = parked;
         match wait {
             Wait::Turn { body } => self.answer(conn, asked, &body),
             Wait::Answered { error, echo } => {

@@ -8,7 +8,7 @@ use zabra_proto::client::{AuthPacket, PathRequest, RequestHeader, SaslToken};
 use zabra_proto::{ConnId, ErrorCode, MonoMillis, OpCode, Xid, Zxid};
 
 use crate::clients::Upstream;
-use crate::conn::{Asked, Parked, Wait};
+use crate::conn::{Asked, Wait};
 use crate::{Clients, CloseReason, Replica, auth, frame};
 
 impl Clients {
@@ -55,7 +55,7 @@ impl Clients {
         } else {
             let body = body.into();
             let wait = Wait::Turn { body };
-            conn.park(Parked { asked, wait });
+            conn.park(asked, wait);
             self.outstanding += 1;
             self.throttle(id);
         }
@@ -76,7 +76,7 @@ impl Clients {
         let seq = conn.next_seq;
         conn.next_seq += 1;
         let wait = Wait::Peer { seq, echo };
-        conn.park(Parked { asked, wait });
+        conn.park(asked, wait);
         let Asked { xid, op, .. } = asked;
         let origin = Origin {
             conn: id,

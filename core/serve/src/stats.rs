@@ -42,6 +42,14 @@ pub struct ServerStats {
     pub auth_failed: u64,
     /// Connections closed because the client had seen a later zxid (P85).
     pub clients_ahead: u64,
+    /// Connects that came too fast (SB-07).
+    pub connects_throttled: u64,
+    /// Tokens missing after each connect that was let in, if connects are throttled.
+    pub token_deficit: Spread,
+    /// Connections closed for too many bytes of large requests (SB-06).
+    pub large_rejected: u64,
+    /// Times that a request had to wait for others to finish (SB-04).
+    pub held: u64,
     /// Length of the last reply, and the smallest and largest, in bytes; −1 if there was none.
     pub response_bytes: ResponseBytes,
 }

@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::say::{bare, create_with, get, multi_read, ping, set};
+use common::say::{auth, bare, create_with, get, multi_read, ping, set};
 use common::{Talk, connect, frames, serve_options, solo_with};
 use zabra_proto::{ErrorCode, OpCode, SessionId, Xid, Zxid};
-use zabra_serve::{CloseReason, ServeOptions};
+use zabra_serve::{CloseReason, ConnectThrottle, LargeRequests, LoadLimits, ServeOptions};
 use zabra_testkit::solo::Solo;
 
 fn small() -> ServeOptions {
@@ -300,4 +300,127 @@ fn places_are_used_again_under_new_names() {
     server.send(first, &connect(SessionId::NONE, &[0; 16], 1, Zxid::ZERO));
     assert!(server.receive(second).is_empty());
     assert_eq!(server.clients.len(), 1);
+}
+
+#[test]
+fn connects_that_come_too_fast_are_closed_before_there_is_a_session() {
+    let connects = ConnectThrottle {
+        tokens_max: 3,
+        fill_ms: 100,
+        fill_count: 1,
+        freeze_ms: None,
+        drop_increase: 0.0,
+        drop_decrease: 0.0,
+        decrease_ratio: 0.0,
+        weight_new: 1,
+        weight_renewed: 1,
+    };
+    let mut server = solo_with(loaded(LoadLimits {
+        connects: Some(connects),
+        ..LoadLimits::default()
+    }));
+    let clients: Vec<_> = (0..5).map(|_| server.open(30_000)).collect();
+    let sessions = clients.iter().filter(|(conn, _)| server.is_open(*conn));
+    assert_eq!(sessions.count(), 3);
+    assert_eq!(server.replica.sessions().len(), 3);
+    assert_eq!(server.clients.stats().connects_throttled, 2);
+    assert_eq!(server.clients.stats().token_deficit.max, 3);
+    server.advance(150);
+    let (conn, _) = server.open(30_000);
+    assert!(server.is_open(conn));
+}
+
+fn loaded(load: LoadLimits) -> ServeOptions {
+    ServeOptions {
+        load,
+        ..serve_options()
+    }
+}
+
+#[test]
+fn large_requests_count_from_their_first_bytes_to_their_reply() {
+    let mut server = solo_with(loaded(LoadLimits {
+        large_requests: Some(LargeRequests {
+            threshold: 1000,
+            sum_max: 10_000,
+        }),
+        ..LoadLimits::default()
+    }));
+    let (a, b, c) = (server.client(), server.client(), server.client());
+    server.must(a, &create_with("/n", b""));
+    server.flushes_at_once = false;
+    server.say(a, 1, &set("/n", &[1; 6000], -1));
+    let second = set("/n", &[2; 6000], -1).frame(2);
+    server.send(b.conn, &second[..10]);
+    assert!(!server.is_open(b.conn), "there is no place for it");
+    assert_eq!(server.clients.stats().large_rejected, 1);
+    server.say(c, 3, &set("/n", &[3; 900], -1));
+    server.send(c.conn, &set("/n", &[2; 3000], -1).frame(4)[..2000]);
+    assert!(server.is_open(c.conn), "this is less");
+    server.flush();
+    server.send(a.conn, &second);
+    assert!(server.is_open(a.conn), "the first one is done");
+    server.hang_up(c.conn);
+    server.flush();
+    assert_eq!(xids(&mut server, a), [1, 2]);
+    for xid in 5..50 {
+        server.say(a, xid, &get("/", false));
+        server.say(a, xid, &set("/n", &[4; 9000], -1));
+        server.flush();
+    }
+    assert!(server.is_open(a.conn));
+}
+
+#[test]
+fn requests_wait_in_turn_while_others_are_in_flight_and_none_is_lost() {
+    let mut server = solo_with(loaded(LoadLimits {
+        requests_max: Some(4),
+        ..LoadLimits::default()
+    }));
+    let clients = [server.client(), server.client(), server.client()];
+    server.must(clients[0], &create_with("/n", b""));
+    server.flushes_at_once = false;
+    for client in clients {
+        let frames: Vec<u8> = (0..50)
+            .flat_map(|xid| set("/n", b"x", -1).frame(xid))
+            .collect();
+        server.send(client.conn, &frames);
+    }
+    assert_eq!(server.clients.outstanding(), 4);
+    let mut heard = [const { Vec::new() }; 3];
+    for _ in 0..100 {
+        server.flush();
+        assert!(server.clients.outstanding() <= 4);
+        for (client, heard) in clients.iter().zip(&mut heard) {
+            heard.extend(xids(&mut server, *client));
+        }
+        let answered = heard.each_ref().map(Vec::len);
+        let spread = answered.iter().max().unwrap() - answered.iter().min().unwrap();
+        assert!(spread <= 8, "{answered:?}");
+    }
+    for heard in heard {
+        assert_eq!(heard, (0..50).collect::<Vec<_>>());
+    }
+    assert!(server.clients.stats().held > 0);
+}
+
+#[test]
+fn pings_credentials_and_the_end_of_a_session_do_not_wait_for_others() {
+    let mut server = solo_with(loaded(LoadLimits {
+        requests_max: Some(1),
+        ..LoadLimits::default()
+    }));
+    let (a, b) = (server.client(), server.client());
+    server.must(a, &create_with("/n", b""));
+    server.flushes_at_once = false;
+    server.say(a, 1, &set("/n", b"x", -1));
+    server.say(b, 1, &ping());
+    server.say(b, -4, &auth("digest", b"b:b"));
+    assert_eq!(xids(&mut server, b), [-2, -4]);
+    server.say(b, 2, &bare(OpCode::CloseSession));
+    let c = server.accept();
+    server.send(c, &connect(SessionId::NONE, &[0; 16], 30_000, Zxid::ZERO));
+    server.flush();
+    assert!(!server.replica.sessions().contains_key(&b.session));
+    assert!(server.is_open(c));
 }

@@ -14,7 +14,7 @@ use zabra_proto::client::{
     NamesResponse, PathResponse, ReplyHeader, StatResponse, WatcherEvent,
 };
 use zabra_proto::{ConnId, ErrorCode, EventKind, SessionId, Stat, Xid, Zxid, password};
-use zabra_serve::{Clients, ServeOptions};
+use zabra_serve::{Clients, LoadLimits, ServeOptions};
 use zabra_session::TimeoutBounds;
 use zabra_testkit::solo::{Solo, frame};
 use zabra_tree::acl::AclRules;
@@ -153,6 +153,7 @@ pub fn serve_options() -> ServeOptions {
         greeting_ms_max: 10_000,
         acl: AclRules::default(),
         super_digest: None,
+        load: LoadLimits::default(),
     }
 }
 
