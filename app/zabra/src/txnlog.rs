@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// Repair without asking
     #[arg(short, long)]
     yes: bool,
-    /// Write FILE.chopped<ZXID>, with the transactions up to --zxid
+    /// Write `FILE.chopped` followed by the zxid, with the transactions up to --zxid
     #[arg(short, long, requires = "zxid")]
     chop: bool,
     /// Where to cut, decimal or 0x hexadecimal

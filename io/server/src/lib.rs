@@ -3,7 +3,7 @@
 //! Everything that decides is in the pure crates of `core/`; this one brings bytes to it and carries out what it asks
 //! for.
 //!
-//! - [`run`]: from a configuration to a server that runs, and to its end.
+//! - [`mod@run`]: from a configuration to a server that runs, and to its end.
 //! - [`seat`]: what one thread owns while it polls, the round, and how the seat changes hands during a flush.
 //! - [`net`]: listeners, sockets, the readiness loop's system calls.
 //! - [`words`]: the answers to four-letter words.

@@ -311,12 +311,14 @@ fn assemble(
         lock,
         took,
     } = opened;
-    let last_zxid = recovered.last_zxid;
-    let sessions = replica
-        .sessions()
-        .iter()
-        .map(|(session, timeout)| (*session, *timeout))
-        .collect();
+    let restored = Restored {
+        last_zxid: recovered.last_zxid,
+        sessions: replica
+            .sessions()
+            .iter()
+            .map(|(id, timeout)| (*id, *timeout))
+            .collect(),
+    };
     let work = Work {
         replica: Arc::new(RwLock::new(replica)),
         vfs: Arc::clone(&vfs),
@@ -333,55 +335,74 @@ fn assemble(
             .remove_initialize(&*vfs)
             .map_err(StartError::Storage)?;
     }
+    let options = options::log(&config);
     let log = TxnLog::new(
         vfs,
         work.dirs.log(),
-        options::log(&config),
+        options,
         recovered.mark,
-        last_zxid,
+        restored.last_zxid,
     );
     let poller = Poller::new()?;
-    let mailbox = Mailbox::new(Waker::new(&poller)?);
     let shared = Shared {
         handover: Handover::new()?,
         flusher: Flusher::new(log),
-        mailbox,
+        mailbox: Mailbox::new(Waker::new(&poller)?),
         background: Background::default(),
     };
-    let now = clock::now();
-    let limits = &config.limits;
-    let admission = Admission {
-        per_address: limits.connections_per_client.most().unwrap_or(0),
-        total: limits.connections.most().unwrap_or(0),
-    };
-    let peer_options = options::peer(&config);
     let mut metrics = Metrics::default();
     metrics.note(Basic::DbInit, took.as_millis() as u64);
     metrics.note(Basic::StartupTxns, recovered.replayed);
-    let storage = &config.storage;
-    let seat = Seat {
-        doorway: Doorway::new(poller, vec![listener], admission)?,
-        clients: Clients::new(options::serve(&config), fastrand::u64(..)),
+    let doorway = Doorway::new(poller, vec![listener], admission(&config))?;
+    let replica = Arc::clone(&work.replica);
+    let desk = Desk::new(Arc::clone(&config), address.port(), clock::now().mono);
+    let snapshots = SnapshotPlan::new(
+        config.storage.snap_count,
+        config.storage.snap_size_max_bytes,
+        recovered.replayed,
+    );
+    Ok(Server {
+        shared: Arc::new(shared),
+        seat: Box::new(seat(
+            &config, doorway, replica, &restored, metrics, snapshots, desk,
+        )),
+        work,
+        address,
+        lock,
+    })
+}
+
+fn admission(config: &Config) -> Admission {
+    Admission {
+        per_address: config.limits.connections_per_client.most().unwrap_or(0),
+        total: config.limits.connections.most().unwrap_or(0),
+    }
+}
+
+/// The seat as its first holder finds it.
+fn seat(
+    config: &Config,
+    doorway: Doorway,
+    replica: Arc<RwLock<Replica>>,
+    restored: &Restored,
+    metrics: Metrics,
+    snapshots: SnapshotPlan,
+    desk: Desk,
+) -> Seat {
+    let now = clock::now();
+    let peer_options = options::peer(config);
+    Seat {
+        doorway,
+        clients: Clients::new(options::serve(config), fastrand::u64(..)),
         tick_ms: peer_options.tick_ms,
-        peer: Peer::new(
-            peer_options,
-            &Restored {
-                last_zxid,
-                sessions,
-            },
-            now,
-        ),
-        replica: Arc::clone(&work.replica),
+        peer: Peer::new(peer_options, restored, now),
+        replica,
         effects: Vec::new(),
         batch: Vec::new(),
         metrics,
-        snapshots: SnapshotPlan::new(
-            storage.snap_count,
-            storage.snap_size_max_bytes,
-            recovered.replayed,
-        ),
+        snapshots,
         snapshot_runs: false,
-        desk: Desk::new(Arc::clone(&config), address.port(), now.mono),
+        desk,
         signals: None,
         last_tick: now.mono,
         last_sweep: now.mono,
@@ -389,12 +410,5 @@ fn assemble(
         stopping: false,
         scratch: vec![0; READ_LEN].into_boxed_slice(),
         ready: Vec::with_capacity(Poller::REPORTS),
-    };
-    Ok(Server {
-        shared: Arc::new(shared),
-        seat: Box::new(seat),
-        work,
-        address,
-        lock,
-    })
+    }
 }
