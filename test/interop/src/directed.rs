@@ -119,7 +119,9 @@ fn check(peer: Peer, claims: &[Claim]) -> Result<Vec<String>> {
             .err()
             .map(|why| format!("  {peer}: {claim}: {why:#}"))
     };
-    Ok(claims.iter().filter_map(check).collect())
+    let broken = claims.iter().filter_map(check).collect();
+    server.kill()?;
+    Ok(broken)
 }
 
 /// A session whose notifications are kept.

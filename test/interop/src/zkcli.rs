@@ -90,7 +90,10 @@ fn both<T: Send>(peer: Peer, act: impl Fn(&Server) -> Result<T> + Sync) -> Resul
     let one = |peer: Peer| -> Result<T> {
         let dir = tempfile::tempdir()?;
         let server = peer.start(dir.path(), &settings)?;
-        act(&server).with_context(|| format!("on {peer}"))
+        let shown = act(&server).with_context(|| format!("on {peer}"))?;
+        // Fails if the server has ended meanwhile, and shows why.
+        server.kill()?;
+        Ok(shown)
     };
     std::thread::scope(|scope| {
         let theirs = scope.spawn(|| one(Peer::Apache(Line::V3_9)));
