@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -241,7 +242,14 @@ fn expected() -> Result<Vec<(String, String)>> {
 }
 
 fn compare(known: &Outcomes, outcomes: &Outcomes) -> Result<String> {
-    let expected = expected()?;
+    let mut expected = expected()?;
+    if TcpStream::connect((Ipv4Addr::LOCALHOST, 2181)).is_ok() {
+        println!(
+            "interop: kazoo: test_slow_connect is not counted: it wants nobody at port 2181, and somebody is"
+        );
+        let test = "test_utils.py::TestCreateTCPConnection::test_slow_connect";
+        expected.push((test.to_owned(), "somebody listens at port 2181".to_owned()));
+    }
     let reason = |test: &str| {
         expected
             .iter()
