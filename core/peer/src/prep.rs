@@ -310,7 +310,12 @@ impl Draft<'_> {
 }
 
 pub(crate) fn owned_list(acl: &[Acl<'_>]) -> Arc<[Acl<'static>]> {
-    acl.iter().cloned().map(Acl::into_owned).collect()
+    let keep = |entry: &Acl<'_>| match &*entry.scheme {
+        // The usual one, whose only id is `anyone`: nothing to copy.
+        "world" => Acl::world(entry.perms),
+        _ => entry.clone().into_owned(),
+    };
+    acl.iter().map(keep).collect()
 }
 
 pub(crate) fn has_no_nul(path: &str) -> bool {
