@@ -1,6 +1,6 @@
 //! The connections of one poller, and what they watch.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use hashbrown::HashMap;
@@ -74,7 +74,8 @@ pub struct Clients {
     pub(crate) resumable: Vec<ConnId>,
     pub(crate) throttled: Vec<ConnId>,
     /// Whose next request waits for others to finish, in the order of their turns.
-    pub(crate) held: VecDeque<ConnId>,
+    pub(crate) held: BTreeSet<(u64, ConnId)>,
+    pub(crate) next_ticket: u64,
     /// Who may have large requests in flight.
     pub(crate) large_holders: Vec<ConnId>,
     pub(crate) connects: Option<ConnectBucket>,
@@ -105,7 +106,8 @@ impl Clients {
             dirty: Vec::new(),
             resumable: Vec::new(),
             throttled: Vec::new(),
-            held: VecDeque::new(),
+            held: BTreeSet::new(),
+            next_ticket: 0,
             large_holders: Vec::new(),
             words: Vec::new(),
             spare: Vec::new(),
@@ -343,6 +345,7 @@ impl Clients {
             return;
         };
         conn.stats.received += 1;
+        conn.ticket = None;
         match conn.state {
             State::Greeting => self.on_connect_request(id, frame, replica, now, upstream),
             State::Open => self.on_request(id, frame, replica, now, upstream),

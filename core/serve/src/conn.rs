@@ -129,8 +129,8 @@ pub struct Conn {
     pub(crate) throttled: bool,
     /// Its next request waits for others to finish.
     pub(crate) held: bool,
-    /// It was its turn since a request of it waited last.
-    pub(crate) has_turn: bool,
+    /// Since when, as a number that grows.
+    pub(crate) ticket: Option<u64>,
     /// Bytes of its large requests, which come in or are parked.
     pub(crate) large_len: usize,
     /// The frame that comes in is a large one.
@@ -159,7 +159,7 @@ impl Conn {
             dirty: false,
             throttled: false,
             held: false,
-            has_turn: false,
+            ticket: None,
             large_len: 0,
             gathers_large: false,
             stats: ConnStats::new(now),
@@ -247,7 +247,6 @@ impl Conn {
             wait,
             large_len: 0,
         };
-        self.has_turn = false;
         self.parked_len += parked.len();
         self.parked.push_back(parked);
     }

@@ -30,6 +30,7 @@ impl Clients {
         for id in &resumed {
             self.consume_input(*id, replica, now, upstream);
         }
+        self.release_held();
         resumed
     }
 

@@ -205,33 +205,32 @@ impl Clients {
         })
     }
 
-    /// Has a connection's next request wait. Who had its turn and found no place comes before those that had one.
+    /// Has a connection's next request wait. Who had its turn and found no place waits since before.
     pub(crate) fn hold(&mut self, id: ConnId) {
         self.stats.held += 1;
-        let Some(conn) = self.conn_mut(id) else {
-            return;
-        };
-        conn.held = true;
-        if std::mem::take(&mut conn.has_turn) {
-            self.held.push_front(id);
-        } else {
-            self.held.push_back(id);
+        self.next_ticket += 1;
+        let next = self.next_ticket;
+        if let Some(conn) = self.conn_mut(id) {
+            conn.held = true;
+            let ticket = *conn.ticket.get_or_insert(next);
+            self.held.insert((ticket, id));
         }
     }
 
-    /// Gives their turn to as many held connections as there is place for requests.
+    /// Gives their turn to as many held connections as there is place for requests. Some may not use it: call this
+    /// again after their turn.
     pub(crate) fn release_held(&mut self) {
         let Some(max) = self.options.load.requests_max else {
             return;
         };
-        for _ in self.outstanding..max {
-            let Some(id) = self.held.pop_front() else {
-                return;
-            };
-            if let Some(conn) = self.conn_mut(id) {
+        let mut free = max.saturating_sub(self.outstanding);
+        while free > 0
+            && let Some((_, id)) = self.held.pop_first()
+        {
+            if let Some(conn) = self.conn_mut(id).filter(|conn| conn.closing().is_none()) {
                 conn.held = false;
-                conn.has_turn = true;
                 self.resumable.push(id);
+                free -= 1;
             }
         }
     }

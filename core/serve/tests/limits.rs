@@ -405,6 +405,28 @@ fn requests_wait_in_turn_while_others_are_in_flight_and_none_is_lost() {
 }
 
 #[test]
+fn whoever_waits_gets_a_turn_also_after_one_that_is_gone_or_only_reads() {
+    let mut server = solo_with(loaded(LoadLimits {
+        requests_max: Some(1),
+        ..LoadLimits::default()
+    }));
+    let clients: Vec<_> = (0..5).map(|_| server.client()).collect();
+    server.must(clients[0], &create_with("/n", b""));
+    server.flushes_at_once = false;
+    server.say(clients[0], 1, &set("/n", b"x", -1));
+    server.say(clients[1], 1, &set("/n", b"x", -1));
+    server.say(clients[2], 1, &set("/n", b"x", -1));
+    server.say(clients[3], 1, &get("/n", false));
+    server.say(clients[4], 1, &set("/n", b"x", -1));
+    server.hang_up(clients[1].conn);
+    server.clients.close(clients[2].conn, CloseReason::Idle);
+    server.flush();
+    assert_eq!(xids(&mut server, clients[3]), [1]);
+    server.flush();
+    assert_eq!(xids(&mut server, clients[4]), [1]);
+}
+
+#[test]
 fn pings_credentials_and_the_end_of_a_session_do_not_wait_for_others() {
     let mut server = solo_with(loaded(LoadLimits {
         requests_max: Some(1),

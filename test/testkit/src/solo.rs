@@ -12,7 +12,7 @@ use zabra_peer::prep::PrepRules;
 use zabra_peer::{Effect, Input, Now, Peer, PeerOptions, Restored, SweepOptions};
 use zabra_proto::client::ConnectRequest;
 use zabra_proto::{ConnId, MonoMillis, ServerId, SessionId, WallMillis, Zxid};
-use zabra_serve::{Clients, Replica, ServeOptions};
+use zabra_serve::{Clients, LoadLimits, Replica, ServeOptions};
 use zabra_session::TimeoutBounds;
 use zabra_tree::acl::AclRules;
 use zabra_tree::{DataTree, OwnerRules, TreeOptions};
@@ -269,6 +269,7 @@ fn serve_options() -> ServeOptions {
         greeting_ms_max: 10_000,
         acl: AclRules::default(),
         super_digest: None,
+        load: LoadLimits::default(),
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use zabra_config::Config;
+use zabra_config::{Config, Limits};
 use zabra_peer::prep::PrepRules;
 use zabra_peer::{PeerOptions, SweepOptions};
 use zabra_proto::ServerId;
-use zabra_serve::ServeOptions;
+use zabra_serve::{ConnectThrottle, LargeRequests, LoadLimits, ServeOptions};
 use zabra_session::TimeoutBounds;
 use zabra_storage::{Compression, LogOptions, RecoverOptions};
 use zabra_tree::acl::AclRules;
@@ -62,6 +62,36 @@ pub(super) fn serve(config: &Config) -> ServeOptions {
             .super_digest
             .as_ref()
             .map(|secret| secret.reveal().to_owned()),
+        load: load(limits),
+    }
+}
+
+/// Local sessions are not there, so that each new one weighs as a global one.
+fn load(limits: &Limits) -> LoadLimits {
+    let count = |n: i32| u32::try_from(n).unwrap_or(0);
+    let connects = &limits.connection_throttle;
+    let large = &limits.large_requests;
+    LoadLimits {
+        connects: (connects.tokens_max > 0).then(|| ConnectThrottle {
+            tokens_max: count(connects.tokens_max),
+            fill_ms: connects.fill_interval.as_millis() as u64,
+            fill_count: count(connects.fill_count),
+            freeze_ms: connects.freeze.map(|freeze| freeze.as_millis() as u64),
+            drop_increase: connects.drop_increase,
+            drop_decrease: connects.drop_decrease,
+            decrease_ratio: connects.decrease_ratio,
+            weight_new: count(connects.weights.global),
+            weight_renewed: count(connects.weights.renew),
+        }),
+        large_requests: large.threshold_bytes.map(|threshold| LargeRequests {
+            threshold: threshold as usize,
+            sum_max: usize::try_from(large.sum_max_bytes).unwrap_or(0),
+        }),
+        requests_max: limits
+            .request_throttle
+            .requests_max
+            .most()
+            .map(|most| most as usize),
     }
 }
 
