@@ -264,7 +264,7 @@ impl<'a> Txn<'a> {
     fn decode_body(kind: TxnKind, r: &mut Reader<'a>) -> Result<Self, JuteError> {
         Ok(match kind {
             TxnKind::CreateSession => Self::CreateSession(CreateSessionTxn::decode(r)?),
-            TxnKind::CloseSession => Self::CloseSession(if_present(r)?),
+            TxnKind::CloseSession => Self::CloseSession(close_session_of_any_age(r)?),
             TxnKind::Error => Self::Error(ErrorCode::decode(r)?),
             TxnKind::Create => Self::Create(create_of_any_age(r)?),
             TxnKind::Create2 => Self::Create2(CreateTxn::decode(r)?),
@@ -346,11 +346,20 @@ fn encode_elements(elements: &[Txn<'_>], out: &mut Vec<u8>) {
     }
 }
 
-/// closeSession of 3.5 and older has no body.
-fn if_present<'a, T: Decode<'a>>(r: &mut Reader<'a>) -> Result<Option<T>, JuteError> {
+/// closeSession of 3.5 and older has no body, nor has that of a server with `closeSessionTxn.enabled=false`, which may
+/// be followed by a digest: twelve bytes that begin with its version. A list of paths cannot look like that, since two
+/// paths take more.
+fn close_session_of_any_age<'a>(
+    r: &mut Reader<'a>,
+) -> Result<Option<CloseSessionTxn<'a>>, JuteError> {
+    let is_digest =
+        r.remaining() == TxnDigest::LEN && r.rest().starts_with(&TxnDigest::VERSION.to_be_bytes());
+    if is_digest {
+        return Ok(None);
+    }
     let start = r.clone();
-    match T::decode(r) {
-        Ok(t) => Ok(Some(t)),
+    match CloseSessionTxn::decode(r) {
+        Ok(txn) => Ok(Some(txn)),
         Err(JuteError {
             kind: JuteErrorKind::UnexpectedEnd,
             ..
@@ -505,6 +514,19 @@ mod tests {
             digest: None,
         };
         round_trip(&payload);
+    }
+
+    #[test]
+    fn a_close_session_without_body_may_carry_a_digest() {
+        let digest = Some(TxnDigest {
+            version: TxnDigest::VERSION,
+            tree_digest: 0,
+        });
+        round_trip(&Payload {
+            header: header(TxnKind::CloseSession),
+            txn: Txn::CloseSession(None),
+            digest,
+        });
     }
 
     #[test]

@@ -2,12 +2,12 @@
 //!
 //! | To | see |
 //! |---|---|
-//! | start a server from its files | [`recover`] |
+//! | start a server from its files | [`recover()`] |
 //! | log txns with group commit | [`TxnLog`] |
 //! | read txns back, at a start or for a learner | [`LogReader`] |
 //! | write and read snapshots | [`SnapshotWriter`], [`read_snapshot`] |
-//! | cut or replace the history, as a leader asks | [`truncate`], [`adopt_snapshot`] |
-//! | remove what is not needed any more | [`purge`] |
+//! | cut or replace the history, as a leader asks | [`truncate()`], [`adopt_snapshot`] |
+//! | remove what is not needed any more | [`purge()`] |
 //! | keep a member's promises | [`Epochs`] |
 //! | print files as Apache's tools do | [`tools`] |
 //! | put all of it on a simulated disk | [`Vfs`] |
