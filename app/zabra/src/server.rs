@@ -29,6 +29,10 @@ pub(crate) fn system_properties(define: &[String]) -> SystemProperties {
 
 pub(crate) fn run(args: &Args) -> ExitCode {
     log::start(args.log_format);
+    // The allocator asks for huge pages, which would make an idle server several times as large as what it holds.
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay on");
+    }
     let loaded = Invocation::from_args(&args.config).and_then(|invocation| {
         let config = Config::load(&invocation, &system_properties(&args.define))?;
         Ok((invocation, config))
