@@ -74,6 +74,7 @@ pub struct Peer {
     /// Sessions whose closeSession is proposed; they are forgotten when it is applied.
     closings: VecDeque<(Zxid, SessionId)>,
     disk_low: bool,
+    expired: u64,
     next_sweep: MonoMillis,
     /// Where payloads are encoded, kept for the next.
     scratch: Vec<u8>,
@@ -100,6 +101,7 @@ impl Peer {
             syncs: VecDeque::new(),
             closings: VecDeque::new(),
             disk_low: false,
+            expired: 0,
             next_sweep: now.mono.after(options.sweep.interval_ms),
             scratch: Vec::new(),
             options,
@@ -145,6 +147,12 @@ impl Peer {
     #[must_use]
     pub fn tracker(&self) -> &SessionTracker {
         &self.tracker
+    }
+
+    /// How many sessions have expired here.
+    #[must_use]
+    pub fn expired_count(&self) -> u64 {
+        self.expired
     }
 
     fn on_write(
@@ -327,6 +335,7 @@ impl Peer {
             if expired.is_empty() {
                 break;
             }
+            self.expired += expired.len() as u64;
             for session in expired {
                 let txn = self.draft(now.wall, session, &[], tree).close_session();
                 self.propose(now.wall, session, None, txn, tree, effects);

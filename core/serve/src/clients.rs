@@ -13,7 +13,7 @@ use zabra_tree::{WatchTable, Watcher};
 use crate::conn::{State, Wait};
 use crate::load::{ConnectBucket, LoadLimits};
 use crate::reads::Reading;
-use crate::{CloseReason, Conn, Replica, ServerStats};
+use crate::{CloseReason, Conn, Latencies, Replica, ServerStats};
 
 /// How clients are served.
 #[derive(Debug, Clone)]
@@ -84,6 +84,7 @@ pub struct Clients {
     pub(crate) spare: Vec<Vec<u8>>,
     pub(crate) outstanding: usize,
     pub(crate) stats: ServerStats,
+    pub(crate) latencies: Latencies,
 }
 
 /// Longest connect request: one is 45 bytes and the rest of an odd password. Nobody can make the server hold more
@@ -113,6 +114,7 @@ impl Clients {
             spare: Vec::new(),
             outstanding: 0,
             stats: ServerStats::default(),
+            latencies: Latencies::default(),
         }
     }
 
@@ -210,6 +212,11 @@ impl Clients {
     #[must_use]
     pub fn stats(&self) -> &ServerStats {
         &self.stats
+    }
+
+    /// Latencies since the last call that took them.
+    pub fn latencies(&mut self) -> &mut Latencies {
+        &mut self.latencies
     }
 
     /// Starts counting anew (`srst`).
@@ -453,6 +460,7 @@ impl Clients {
             watches: &mut self.watches,
             options: &self.options,
             stats: &mut self.stats,
+            latencies: &mut self.latencies,
             now,
         };
         Some((conn, reading))

@@ -204,7 +204,12 @@ impl Clients {
                     conn.drop_output();
                     self.mark(id);
                 }
-                _ => self.close(id, CloseReason::Idle),
+                Some(conn) => {
+                    let is_sessionless = conn.state == State::Greeting;
+                    self.stats.sessionless_closed += u64::from(is_sessionless);
+                    self.close(id, CloseReason::Idle);
+                }
+                None => {}
             }
         }
     }

@@ -34,4 +34,4 @@ pub use clients::{Clients, ServeOptions, Upstream, Word};
 pub use conn::{CloseReason, Conn};
 pub use load::{ConnectThrottle, LargeRequests, LoadLimits};
 pub use replica::{Alarm, Replica};
-pub use stats::{ConnStats, ServerStats};
+pub use stats::{ConnStats, Latencies, Runs, ServerStats, Spread};

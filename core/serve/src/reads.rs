@@ -13,7 +13,7 @@ use zabra_tree::{NodeId, WatchMode, WatchTable, Watcher, acl};
 use crate::clients::ServeOptions;
 use crate::conn::{Asked, Parked, Wait, short_name};
 use crate::frame::{self, OpenFrame};
-use crate::{Conn, Replica, ServerStats};
+use crate::{Conn, Latencies, Replica, ServerStats};
 
 /// Why a read has no answer but an error.
 pub(crate) enum ReadError {
@@ -50,6 +50,7 @@ pub(crate) struct Reading<'c> {
     pub(crate) watches: &'c mut WatchTable,
     pub(crate) options: &'c ServeOptions,
     pub(crate) stats: &'c mut ServerStats,
+    pub(crate) latencies: &'c mut Latencies,
     pub(crate) now: MonoMillis,
 }
 
@@ -106,10 +107,18 @@ impl Reading<'_> {
         let latency_ms = self.now.since(asked.since);
         self.stats.sent += 1;
         self.stats.latency_ms.add(latency_ms);
+        if asked.op.is_write() {
+            self.latencies.updates.add(latency_ms);
+        } else {
+            self.latencies.reads.add(latency_ms);
+        }
         self.stats.response_bytes.add(conn.out.len() - at);
         let own = &mut conn.stats;
         own.sent += 1;
-        own.last_xid = asked.xid;
+        // The last that the client chose: pings and the like are not what is asked for here.
+        if asked.xid.0 >= 0 {
+            own.last_xid = asked.xid;
+        }
         own.last_zxid = zxid;
         own.last_op = short_name(asked.op);
         own.last_response = self.now;

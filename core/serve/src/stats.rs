@@ -29,6 +29,40 @@ impl Spread {
     }
 }
 
+/// Numbers in the order in which they came, with equal neighbours as one entry. They are kept until they are taken, or
+/// there are too many.
+#[derive(Debug, Clone, Default)]
+pub struct Runs(Vec<(u64, u64)>);
+
+/// So many entries are kept; numbers that would need more are lost.
+const RUNS_MAX: usize = 4096;
+
+impl Runs {
+    pub(crate) fn add(&mut self, value: u64) {
+        if let Some((last, times)) = self.0.last_mut()
+            && *last == value
+        {
+            *times += 1;
+        } else if self.0.len() < RUNS_MAX {
+            self.0.push((value, 1));
+        }
+    }
+
+    /// Takes all of them: a number, and how often it came in a row.
+    pub fn take(&mut self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.0.drain(..)
+    }
+}
+
+/// Latencies in ms, for a longer summary than this crate keeps.
+#[derive(Debug, Clone, Default)]
+pub struct Latencies {
+    /// Of what became no transaction.
+    pub reads: Runs,
+    /// Of transactions.
+    pub updates: Runs,
+}
+
 /// Counters of the server since its start or since `srst`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ServerStats {
@@ -50,6 +84,8 @@ pub struct ServerStats {
     pub large_rejected: u64,
     /// Times that a request had to wait for others to finish (SB-04).
     pub held: u64,
+    /// Connections closed because they opened no session in time.
+    pub sessionless_closed: u64,
     /// Length of the last reply, and the smallest and largest, in bytes; −1 if there was none.
     pub response_bytes: ResponseBytes,
 }
@@ -130,6 +166,18 @@ impl ConnStats {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equal_numbers_in_a_row_are_one_entry_and_there_are_not_too_many() {
+        let mut runs = Runs::default();
+        for value in [0, 0, 3, 0] {
+            runs.add(value);
+        }
+        assert_eq!(runs.take().collect::<Vec<_>>(), [(0, 2), (3, 1), (0, 1)]);
+        (0..10_000).for_each(|value| runs.add(value));
+        assert_eq!(runs.take().count(), RUNS_MAX);
+        assert_eq!(runs.take().count(), 0);
+    }
 
     #[test]
     fn a_spread_keeps_the_extremes() {

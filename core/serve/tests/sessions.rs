@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::say::{EPHEMERAL, auth, close_session, create, get, ping, set};
+use common::say::{EPHEMERAL, auth, close_session, create, create_with, get, ping, set};
 use common::{Talk, connect, frames, password_of, serve_options, solo_with};
 use zabra_jute::{Decode, Encode, Reader};
 use zabra_peer::Input;
@@ -308,4 +308,44 @@ fn answers_never_reach_a_later_connection_in_the_same_place() {
     assert_eq!(frames(&heard).len(), 1);
     assert!(server.replica.tree.find("/n").is_some());
     assert_eq!(server.clients.outstanding(), 0);
+}
+
+#[test]
+fn the_last_xid_is_the_last_that_the_client_chose() {
+    let mut server = Solo::new();
+    let a = server.client();
+    server.say(a, 7, &get("/", false));
+    server.say(a, -2, &ping());
+    let stats = server.clients.conn(a.conn).unwrap().stats();
+    assert_eq!((stats.last_xid.0, stats.last_op), (7, "PING"));
+}
+
+#[test]
+fn latencies_are_kept_by_kind_until_they_are_taken() {
+    let mut server = Solo::new();
+    let a = server.client();
+    server.must(a, &get("/", false));
+    server.must(a, &get("/", false));
+    server.flushes_at_once = false;
+    server.say(a, 1, &create_with("/n", b""));
+    server.advance(30);
+    server.flush();
+    let latencies = server.clients.latencies();
+    assert_eq!(latencies.reads.take().collect::<Vec<_>>(), [(0, 2)]);
+    assert_eq!(latencies.updates.take().collect::<Vec<_>>(), [(30, 1)]);
+}
+
+#[test]
+fn who_opens_no_session_and_whose_session_expires_is_counted() {
+    let mut server = Solo::new();
+    let (_, session) = server.open(4000);
+    let silent = server.accept();
+    for _ in 0..10 {
+        server.advance(2000);
+        server.flush();
+    }
+    assert!(!server.is_open(silent));
+    assert!(!server.replica.sessions().contains_key(&session));
+    assert_eq!(server.clients.stats().sessionless_closed, 1);
+    assert_eq!(server.peer.expired_count(), 1);
 }

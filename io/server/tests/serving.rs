@@ -129,6 +129,39 @@ fn words_are_answered_where_they_are_allowed() {
 }
 
 #[test]
+fn latencies_are_counted_by_kind_until_they_are_reset() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(config(
+        dir.path(),
+        "4lw.commands.whitelist=mntr,srst\nconnection_throttle_tokens=1\nconnection_throttle_fill_time=100000000",
+    ));
+    let mut client = Client::open(server.address);
+    let set = client.set("/", b"x");
+    assert_eq!(client.ask(&set), ErrorCode::OK);
+    assert!(client.data("/").is_ok());
+    let mut refused = TcpStream::connect(server.address).unwrap();
+    refused
+        .write_all(&connect_request(SessionId::NONE, &[0; 16]))
+        .unwrap();
+    assert_eq!(read_frame(&mut refused), None);
+    let mntr = word(server.address, "mntr");
+    for row in [
+        "zk_cnt_readlatency\t1\n",
+        "zk_cnt_updatelatency\t1\n",
+        "zk_connection_rejected\t1\n",
+        "zk_sum_connection_token_deficit\t1\n",
+    ] {
+        assert!(mntr.contains(row), "{row} is not in {mntr}");
+    }
+    assert_eq!(word(server.address, "srst"), "Server stats reset.\n");
+    let mntr = word(server.address, "mntr");
+    for row in ["zk_cnt_readlatency\t0\n", "zk_connection_rejected\t0\n"] {
+        assert!(mntr.contains(row), "{row} is not in {mntr}");
+    }
+    server.stop();
+}
+
+#[test]
 fn garbage_costs_its_sender_the_connection_and_nobody_else_anything() {
     let dir = tempfile::tempdir().unwrap();
     let server = Running::start(config(dir.path(), ""));

@@ -12,7 +12,7 @@ use zabra_serve::{Clients, CloseReason, Conn, Replica};
 use zabra_tree::Watcher;
 
 use super::{Seat, clock, effects};
-use crate::stats::{Average, Counter, Metrics};
+use crate::stats::{Average, Basic, Counter, Metrics, Summary};
 use crate::words::{
     self, ClientFacts, DumpFacts, Expiring, Gauges, Mode, SessionFacts, StateFacts, Word,
 };
@@ -26,6 +26,8 @@ pub(crate) struct Desk {
     pub(crate) client_port: u16,
     pub(crate) started: MonoMillis,
     pub(crate) trace_mask: i64,
+    /// Sessions that had expired when the statistics were reset.
+    pub(crate) expired_before: u64,
 }
 
 impl Desk {
@@ -37,6 +39,7 @@ impl Desk {
             client_port,
             started,
             trace_mask,
+            expired_before: 0,
         }
     }
 }
@@ -61,6 +64,7 @@ impl Seat {
     }
 
     fn answer(&mut self, word: Word, asker: ConnId, now: Now) -> String {
+        self.take_latencies();
         match word {
             Word::Crst => {
                 self.clients.reset_conn_stats();
@@ -69,6 +73,8 @@ impl Seat {
             Word::Srst => {
                 self.clients.reset_stats();
                 self.metrics = Metrics::default();
+                self.doorway.reset_counters();
+                self.desk.expired_before = self.peer.expired_count();
                 return words::SERVER_STATS_RESET.to_owned();
             }
             _ => {}
@@ -120,8 +126,22 @@ impl Seat {
 
     /// Counters that are kept where things happen.
     fn refresh_counters(&mut self) {
+        let stats = self.clients.stats();
+        let expired = self.peer.expired_count() - self.desk.expired_before;
+        for (counter, value) in [
+            (
+                Counter::ConnectionsRejected,
+                self.doorway.rejected + stats.connects_throttled,
+            ),
+            (Counter::SessionlessExpired, stats.sessionless_closed),
+            (Counter::SessionsExpired, expired),
+            (Counter::LargeRequestsRejected, stats.large_rejected),
+            (Counter::RequestWaits, stats.held),
+        ] {
+            self.metrics.set(counter, value);
+        }
         self.metrics
-            .set(Counter::ConnectionsRejected, self.doorway.rejected);
+            .replace(Basic::TokenDeficit, Summary::of(&stats.token_deficit));
         self.metrics
             .set(Counter::ConnectionsDropped, self.doorway.dropped);
         let mismatches = effects::read(&self.replica)

@@ -90,6 +90,12 @@ impl Doorway {
         }
     }
 
+    /// Starts counting anew (`srst`).
+    pub(crate) fn reset_counters(&mut self) {
+        self.rejected = 0;
+        self.dropped = 0;
+    }
+
     /// When accepting is to be taken up again.
     pub(crate) fn paused_until(&self) -> Option<MonoMillis> {
         self.paused_until

@@ -42,7 +42,7 @@ pub(crate) use snapshots::SnapshotPlan;
 
 use crate::net::{ReadOutcome, Ready, Source};
 use crate::run::Background;
-use crate::stats::{Basic, Counter, Metrics};
+use crate::stats::{Advanced, Basic, Counter, Metrics};
 
 /// Why the process must end.
 #[derive(Debug, Error)]
@@ -156,7 +156,16 @@ impl Seat {
         }
         self.carry_out(now);
         self.doorway.send_all(&mut self.clients, now.mono);
+        self.take_latencies();
         Ok(())
+    }
+
+    pub(crate) fn take_latencies(&mut self) {
+        let latencies = self.clients.latencies();
+        self.metrics
+            .sample_all(Advanced::Read, latencies.reads.take());
+        self.metrics
+            .sample_all(Advanced::Update, latencies.updates.take());
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Fatal> {

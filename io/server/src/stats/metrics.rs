@@ -48,6 +48,10 @@ names! {
         SessionlessExpired = "sessionless_connections_expired",
         /// Sessions that expired.
         SessionsExpired = "stale_sessions_expired",
+        /// Large requests refused.
+        LargeRequestsRejected = "large_requests_rejected",
+        /// Times that a request waited for others to finish.
+        RequestWaits = "request_throttle_wait_count",
         /// Bytes from clients.
         BytesReceived = "bytes_received_count",
         /// Errors that end the process.
@@ -146,6 +150,18 @@ impl Metrics {
     /// Adds a number to a series with percentiles.
     pub fn sample(&mut self, series: Advanced, value: u64) {
         self.advanced[series as usize].add(value);
+    }
+
+    /// Adds a number to a series with percentiles as often as it came.
+    pub fn sample_all(&mut self, series: Advanced, runs: impl Iterator<Item = (u64, u64)>) {
+        for (value, times) in runs {
+            (0..times).for_each(|_| self.sample(series, value));
+        }
+    }
+
+    /// Replaces a series that is kept elsewhere.
+    pub fn replace(&mut self, series: Basic, summary: Summary) {
+        self.basic[series as usize] = summary;
     }
 
     /// A series with percentiles.

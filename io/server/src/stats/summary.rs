@@ -1,5 +1,7 @@
 //! Summaries of a series of numbers: the basic one, and the one with percentiles.
 
+use zabra_serve::Spread;
+
 /// Count, sum, least and greatest of a series (a *basic* summary, ME-62).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -38,6 +40,17 @@ impl Summary {
         self.sum = self.sum.saturating_add(value);
         self.min = Some(self.min.map_or(value, |min| min.min(value)));
         self.max = self.max.max(value);
+    }
+
+    /// What was counted elsewhere.
+    #[must_use]
+    pub fn of(spread: &Spread) -> Self {
+        Self {
+            count: spread.count,
+            sum: spread.total,
+            min: (spread.count > 0).then_some(spread.min),
+            max: spread.max,
+        }
     }
 
     /// How many numbers there were.
