@@ -19,9 +19,10 @@ pub fn words(bytes: &[u8]) {
     let mut said = Vec::new();
     for piece in bytes.chunks(usize::from(*piece).max(1)) {
         server.send(conn, piece);
-        for (from, word) in server.clients.take_words() {
-            assert_eq!(from, conn);
-            said.push(word);
+        for asked in server.clients.take_words() {
+            assert_eq!(asked.conn, conn);
+            assert_eq!(asked.argument.is_some(), asked.word == *b"stmk");
+            said.push(asked.word);
             server.clients.answer_word(conn, b"imok");
         }
     }

@@ -53,6 +53,17 @@ impl<F: FnMut(Input<'_>)> Upstream for F {
 /// The first four bytes of a connection that begins with no frame: a four-letter word, or nonsense.
 pub type Word = [u8; 4];
 
+/// A word that a client says instead of a connect request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WordRequest {
+    /// Who says it.
+    pub conn: ConnId,
+    /// The word.
+    pub word: Word,
+    /// The number behind it, which `stmk` alone has.
+    pub argument: Option<i64>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Slot {
     generation: u32,
@@ -79,7 +90,7 @@ pub struct Clients {
     /// Who may have large requests in flight.
     pub(crate) large_holders: Vec<ConnId>,
     pub(crate) connects: Option<ConnectBucket>,
-    words: Vec<(ConnId, Word)>,
+    words: Vec<WordRequest>,
     /// Output buffers that no connection needs just now: an idle connection holds none.
     pub(crate) spare: Vec<Vec<u8>>,
     pub(crate) outstanding: usize,
@@ -90,6 +101,9 @@ pub struct Clients {
 /// Longest connect request: one is 45 bytes and the rest of an odd password. Nobody can make the server hold more
 /// before there is a session (P119).
 const CONNECT_LEN_MAX: usize = 4096;
+
+/// The word with a mask of eight bytes behind it.
+const SET_TRACE_MASK: Word = *b"stmk";
 
 impl Clients {
     /// No connections. The seed is for the watch table's hashes, and for whom a connect throttle drops.
@@ -306,7 +320,13 @@ impl Clients {
                 .ok()
                 .filter(|n| *n <= len_max);
             let Some(len) = len else {
-                self.on_bad_length(id, *head);
+                let argument = rest
+                    .first_chunk::<8>()
+                    .map(|mask| i64::from_be_bytes(*mask));
+                if *head == SET_TRACE_MASK && argument.is_none() && conn.state == State::Greeting {
+                    return used;
+                }
+                self.on_bad_length(id, *head, argument);
                 return bytes.len();
             };
             if !self.admits_frame(id, len) {
@@ -328,12 +348,16 @@ impl Clients {
 
     /// No legal length: at the start of a connection a four-letter word, all of which are larger than any frame
     /// (protocol 17); later, the end.
-    fn on_bad_length(&mut self, id: ConnId, head: Word) {
+    fn on_bad_length(&mut self, id: ConnId, head: Word, argument: Option<i64>) {
         let Some(conn) = self.conn_mut(id) else {
             return;
         };
         if conn.state == State::Greeting {
-            self.words.push((id, head));
+            self.words.push(WordRequest {
+                conn: id,
+                word: head,
+                argument: argument.filter(|_| head == SET_TRACE_MASK),
+            });
         } else {
             self.close(id, CloseReason::BadLength);
         }
@@ -361,7 +385,7 @@ impl Clients {
     }
 
     /// Four-letter words that came since the last call. Answer each with [`Self::answer_word`].
-    pub fn take_words(&mut self) -> Vec<(ConnId, Word)> {
+    pub fn take_words(&mut self) -> Vec<WordRequest> {
         std::mem::take(&mut self.words)
     }
 

@@ -30,7 +30,7 @@ mod requests;
 mod stats;
 mod watching;
 
-pub use clients::{Clients, ServeOptions, Upstream, Word};
+pub use clients::{Clients, ServeOptions, Upstream, Word, WordRequest};
 pub use conn::{CloseReason, Conn};
 pub use load::{ConnectThrottle, LargeRequests, LoadLimits};
 pub use replica::{Alarm, Replica};

@@ -183,12 +183,26 @@ fn a_word_is_answered_once_and_closes() {
     let conn = server.accept();
     server.send(conn, b"ruok");
     server.send(conn, b"ruok");
-    for (conn, word) in server.clients.take_words() {
-        assert_eq!(&word, b"ruok");
-        server.clients.answer_word(conn, b"imok");
+    for asked in server.clients.take_words() {
+        assert_eq!((&asked.word, asked.argument), (b"ruok", None));
+        server.clients.answer_word(asked.conn, b"imok");
     }
     assert!(!server.is_open(conn));
     assert_eq!(server.receive(conn), b"imok");
+}
+
+#[test]
+fn the_trace_mask_may_come_in_pieces_behind_its_word() {
+    let mut server = Solo::new();
+    let conn = server.accept();
+    let bytes = [&b"stmk"[..], &0x1234_i64.to_be_bytes()].concat();
+    for piece in bytes.chunks(5) {
+        assert_eq!(server.clients.take_words(), []);
+        server.send(conn, piece);
+    }
+    let words = server.clients.take_words();
+    assert_eq!(words.len(), 1);
+    assert_eq!((&words[0].word, words[0].argument), (b"stmk", Some(0x1234)));
 }
 
 #[test]

@@ -129,6 +129,16 @@ fn words_are_answered_where_they_are_allowed() {
 }
 
 #[test]
+fn the_trace_mask_is_what_it_was_set_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(config(dir.path(), "4lw.commands.whitelist=stmk,gtmk"));
+    assert_eq!(word(server.address, "gtmk"), "306");
+    assert_eq!(word(server.address, "stmk\0\0\0\0\0\0\x01\x04"), "260");
+    assert_eq!(word(server.address, "gtmk"), "260");
+    server.stop();
+}
+
+#[test]
 fn latencies_are_counted_by_kind_until_they_are_reset() {
     let dir = tempfile::tempdir().unwrap();
     let server = Running::start(config(

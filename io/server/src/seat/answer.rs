@@ -47,12 +47,14 @@ impl Desk {
 impl Seat {
     /// Answers the words that came.
     pub(crate) fn answer_words(&mut self, now: Now) {
-        for (conn, bytes) in self.clients.take_words() {
-            let Some(word) = Word::from_bytes(bytes) else {
+        for asked in self.clients.take_words() {
+            let conn = asked.conn;
+            let Some(word) = Word::from_bytes(asked.word) else {
                 self.clients.close(conn, CloseReason::BadLength);
                 continue;
             };
             let answer = if self.desk.config.words.allows(word.name()) {
+                self.desk.trace_mask = asked.argument.unwrap_or(self.desk.trace_mask);
                 self.answer(word, conn, now)
             } else if word == Word::Interrupt {
                 String::new()
