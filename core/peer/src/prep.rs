@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use zabra_jute::{Decode, Reader, Text};
 use zabra_proto::client::{
-    CheckVersionRequest, CreateRequest, DeleteRequest, SetAclRequest, SetDataRequest,
+    CheckVersionRequest, CreateRequest, DeleteRequest, ReconfigRequest, SetAclRequest,
+    SetDataRequest,
 };
 use zabra_proto::multi::{self, MultiOp};
 use zabra_proto::txn::{CheckVersionTxn, CloseSessionTxn, DeleteTxn, SetAclTxn, SetDataTxn};
@@ -91,12 +92,18 @@ impl Draft<'_> {
             OpCode::SetAcl => self.set_acl(decode(body)?)?,
             OpCode::Multi => return self.multi(body),
             OpCode::CloseSession => self.close_session(),
-            OpCode::Reconfig if !self.rules.reconfig_enabled => {
-                return Err(ErrorCode::RECONFIG_DISABLED.into());
-            }
-            // reconfig too: a standalone server has no membership to change.
+            OpCode::Reconfig => return Err(self.reconfig(body)),
             _ => return Err(ErrorCode::UNIMPLEMENTED.into()),
         })
+    }
+
+    /// A standalone server has no membership to change.
+    fn reconfig(&self, body: &[u8]) -> Refusal {
+        match decode::<ReconfigRequest<'_>>(body) {
+            Err(malformed) => malformed,
+            Ok(_) if !self.rules.reconfig_enabled => ErrorCode::RECONFIG_DISABLED.into(),
+            Ok(_) => ErrorCode::UNIMPLEMENTED.into(),
+        }
     }
 
     /// All elements, or the errors of all of them (protocol 7.2, 7.3).

@@ -104,12 +104,12 @@ impl Replica {
         }
         let applied = self.tree.apply(header, txn, events);
         self.last_zxid = header.zxid;
-        if let Some(digest) = digest
-            && header.zxid >= self.fuzzy_up_to
-        {
-            self.compare(header.zxid, *digest);
+        if header.zxid >= self.fuzzy_up_to {
+            if let Some(digest) = digest {
+                self.compare(header.zxid, *digest);
+            }
+            self.note_digest();
         }
-        self.note_digest();
         applied
     }
 
