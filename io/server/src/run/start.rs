@@ -346,7 +346,7 @@ fn assemble(
     let poller = Poller::new()?;
     let shared = Shared {
         handover: Handover::new()?,
-        flusher: Flusher::new(log),
+        flusher: Flusher::new(log, config.storage.fsync_warning),
         mailbox: Mailbox::new(Waker::new(&poller)?),
         background: Background::default(),
     };

@@ -4,9 +4,11 @@
 //! it *runs on*: it flushes what the new poller has gathered, without a hop through the poller, until a flush was short
 //! again or nothing is left (docs/decisions/0001-poller-round.md).
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tracing::warn;
 use zabra_proto::Zxid;
 use zabra_storage::{LogError, TxnLog};
 
@@ -37,6 +39,30 @@ pub struct Durable {
 pub struct Flusher {
     log: Mutex<TxnLog>,
     queue: Mutex<Queue>,
+    slow: SlowFlushes,
+}
+
+/// Flushes that took longer than the operator likes: each is logged and counted (ST-20). A flush that is worth a line
+/// takes so long that there are never many lines.
+#[derive(Debug)]
+struct SlowFlushes {
+    after: Duration,
+    count: AtomicU64,
+}
+
+impl SlowFlushes {
+    fn note(&self, took: Duration, segment_len: u64) {
+        if took <= self.after {
+            return;
+        }
+        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        warn!(
+            ?took,
+            segment_len,
+            count,
+            "a flush of the transaction log was slow, and every write waited for it; is the disk shared or worn?"
+        );
+    }
 }
 
 #[derive(Debug, Default)]
@@ -52,12 +78,16 @@ struct Queue {
 }
 
 impl Flusher {
-    /// For this log.
+    /// For this log; flushes that take longer than `slow_after` are logged.
     #[must_use]
-    pub fn new(log: TxnLog) -> Self {
+    pub fn new(log: TxnLog, slow_after: Duration) -> Self {
         Self {
             log: Mutex::new(log),
             queue: Mutex::default(),
+            slow: SlowFlushes {
+                after: slow_after,
+                count: AtomicU64::new(0),
+            },
         }
     }
 
@@ -82,6 +112,7 @@ impl Flusher {
             log.append(record.zxid, &record.payload)?;
         }
         let flushed = log.flush()?;
+        self.slow.note(flushed.sync_took, log.segment_len());
         if rolls {
             log.roll()?;
         }
@@ -90,6 +121,12 @@ impl Flusher {
             took: flushed.sync_took,
             segment_len: log.segment_len(),
         })
+    }
+
+    /// How many flushes were slow.
+    #[must_use]
+    pub fn slow_count(&self) -> u64 {
+        self.slow.count.load(Ordering::Relaxed)
     }
 
     /// Ends being the flusher, with the seat in hand.
@@ -133,5 +170,22 @@ impl Flusher {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         // Nothing in here panics while the lock is held.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flush_is_slow_when_it_takes_longer_than_the_threshold() {
+        let slow = SlowFlushes {
+            after: Duration::from_millis(1000),
+            count: AtomicU64::new(0),
+        };
+        for took in [0, 999, 1000, 1001, 5000] {
+            slow.note(Duration::from_millis(took), 64);
+        }
+        assert_eq!(slow.count.into_inner(), 2);
     }
 }
