@@ -2,7 +2,6 @@
 
 use zabra_proto::Identity;
 use zabra_proto::client::AuthPacket;
-use zabra_tree::acl;
 
 use crate::{Conn, ServeOptions};
 
@@ -21,7 +20,7 @@ pub(crate) fn add_identities(
             let Some(credentials) = packet.auth else {
                 return false;
             };
-            let identity = acl::digest_identity(credentials);
+            let identity = options.acl.digest_hash.identity(credentials);
             let is_super = options.super_digest.as_deref() == Some(identity.id.as_str());
             (!is_super || add(conn, Identity::new("super", ""))) && add(conn, identity)
         }

@@ -13,7 +13,7 @@ use zabra_proto::client::{
 };
 use zabra_proto::{ErrorCode, OpCode, Perms};
 use zabra_testkit::solo::Solo;
-use zabra_tree::acl::digest_id;
+use zabra_tree::acl::{DigestHash, digest_id};
 
 const ALL: i32 = 31;
 
@@ -101,6 +101,24 @@ fn a_super_user_may_do_everything() {
     server.must(root, &get("/n", false));
     server.must(root, &set("/n", b"", -1));
     assert_eq!(server.code(a, &get("/n", false)), ErrorCode::NO_AUTH);
+}
+
+#[test]
+fn ids_are_of_the_hash_that_the_server_is_told_to_use() {
+    let mut options = serve_options();
+    options.acl.digest_hash = DigestHash::Sha256;
+    let mut server = solo_with(options);
+    let a = server.client();
+    server.must(a, &auth("digest", b"bob:secret"));
+    for (path, hash, code) in [
+        ("/new", DigestHash::Sha256, ErrorCode::OK),
+        ("/old", DigestHash::Sha1, ErrorCode::NO_AUTH),
+    ] {
+        server.must(a, &create(path, 0));
+        let bob = raw_acl(Perms::ALL, "digest", &hash.id(b"bob:secret"));
+        server.must(a, &set_acl(path, vec![bob], -1));
+        assert_eq!(server.code(a, &get(path, false)), code, "{hash:?}");
+    }
 }
 
 #[test]

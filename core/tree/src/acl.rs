@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha1::{Digest, Sha1};
+use sha2::Sha256;
 use zabra_jute::Text;
 use zabra_proto::{Acl, ErrorCode, Identity, Perms, RawAcl};
 
@@ -19,6 +20,8 @@ pub struct AclRules {
     pub skip: bool,
     /// Whether the digest scheme exists (`zookeeper.DigestAuthenticationProvider.enabled`).
     pub digest: bool,
+    /// The hash of the digest scheme.
+    pub digest_hash: DigestHash,
     /// Whether the sasl scheme exists.
     pub sasl: bool,
     /// Whether the x509 scheme exists.
@@ -29,11 +32,22 @@ pub struct AclRules {
     pub x509_super: Option<String>,
 }
 
+/// The hash of the digest scheme (`zookeeper.DigestAuthenticationProvider.digestAlg`). Ids of one are not ids of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DigestHash {
+    /// SHA-1, which Apache's server has unless it is told otherwise.
+    #[default]
+    Sha1,
+    /// SHA-256.
+    Sha256,
+}
+
 impl Default for AclRules {
     fn default() -> Self {
         Self {
             skip: false,
             digest: true,
+            digest_hash: DigestHash::default(),
             sasl: false,
             x509: false,
             any_sasl_user_id: None,
@@ -181,18 +195,30 @@ pub fn masked<'a>(acl: &'a [Acl<'_>]) -> Vec<Acl<'a>> {
     acl.iter().map(mask).collect()
 }
 
-/// The id of a digest identity, from the auth bytes `user:password`: the user, a colon, and the hash of all of it.
-#[must_use]
-pub fn digest_id(user_and_password: &[u8]) -> String {
-    let text = String::from_utf8_lossy(user_and_password);
-    let user = text.split(':').next().unwrap_or_default();
-    format!("{user}:{}", BASE64.encode(Sha1::digest(text.as_bytes())))
+impl DigestHash {
+    /// The id of a digest identity, from the auth bytes `user:password`: the user, a colon, and the hash of all of it.
+    #[must_use]
+    pub fn id(self, user_and_password: &[u8]) -> String {
+        let text = String::from_utf8_lossy(user_and_password);
+        let user = text.split(':').next().unwrap_or_default();
+        let hash = match self {
+            Self::Sha1 => BASE64.encode(Sha1::digest(text.as_bytes())),
+            Self::Sha256 => BASE64.encode(Sha256::digest(text.as_bytes())),
+        };
+        format!("{user}:{hash}")
+    }
+
+    /// The identity that digest auth bytes give.
+    #[must_use]
+    pub fn identity(self, user_and_password: &[u8]) -> Identity {
+        Identity::new("digest", &self.id(user_and_password))
+    }
 }
 
-/// The identity that digest auth bytes give.
+/// The id that the default hash gives ([`DigestHash::id`]).
 #[must_use]
-pub fn digest_identity(user_and_password: &[u8]) -> Identity {
-    Identity::new("digest", &digest_id(user_and_password))
+pub fn digest_id(user_and_password: &[u8]) -> String {
+    DigestHash::default().id(user_and_password)
 }
 
 /// Two parts around a colon; colons at the end do not count.
@@ -482,6 +508,10 @@ mod tests {
             "super:lK75jTNcA+U9vtVEw5vB51mj/w4="
         );
         assert!(digest_id(b"nocolon").starts_with("nocolon:"));
+        assert_eq!(
+            DigestHash::Sha256.id(b"bob:bobspw"),
+            "bob:kpSVM6za0bpG/TugcproMasCcslMIKsseIr+S7hb2dk="
+        );
     }
 
     #[test]

@@ -22,15 +22,13 @@ pub struct Access {
 }
 
 /// The hash of the digest scheme.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DigestAlgorithm {
     /// `SHA1`, the default.
     #[default]
     Sha1,
     /// `SHA-256`.
     Sha256,
-    /// Another of Java's names, which this server does not know.
-    Other(String),
 }
 
 /// An authentication scheme by the class that Apache has for it.
@@ -75,27 +73,25 @@ impl Access {
             super_digest: source
                 .text("DigestAuthenticationProvider.superDigest")
                 .map(Secret::new),
-            digest_algorithm: digest_algorithm(source),
+            digest_algorithm: digest_algorithm(source)?,
             ensemble_names: names.map(str::to_owned).collect(),
             schemes: schemes(source),
         })
     }
 }
 
-fn digest_algorithm(source: &mut Source) -> DigestAlgorithm {
-    let name = source
-        .text("DigestAuthenticationProvider.digestAlg")
-        .unwrap_or_default();
+/// With a hash that this server does not have nobody could show that he is who he is: better not to start.
+fn digest_algorithm(source: &Source) -> Result<DigestAlgorithm, ConfigError> {
+    const KEY: &str = "DigestAuthenticationProvider.digestAlg";
+    let name = source.text(KEY).unwrap_or_default();
     match name.to_ascii_uppercase().as_str() {
-        "SHA1" | "SHA-1" | "SHA" => DigestAlgorithm::Sha1,
-        "SHA-256" => DigestAlgorithm::Sha256,
-        _ => {
-            let text = format!(
-                "digestAlg = {name} is not built yet: no digest can be verified; use SHA1 or SHA-256"
-            );
-            source.warn("DigestAuthenticationProvider.digestAlg", text);
-            DigestAlgorithm::Other(name)
-        }
+        "" | "SHA1" | "SHA-1" | "SHA" => Ok(DigestAlgorithm::Sha1),
+        "SHA-256" => Ok(DigestAlgorithm::Sha256),
+        _ => Err(source.refuse(
+            KEY,
+            format!("{KEY} = {name} is a hash that this server does not have"),
+            "use SHA1 or SHA-256; ids of another hash have to be written anew",
+        )),
     }
 }
 

@@ -291,6 +291,10 @@ fn every_refusal_says_what_where_and_what_to_do() {
             "dataDir=/d\ndynamicConfigFile=f",
             "zoo.cfg:2: cannot read f: ",
         ),
+        (
+            "dataDir=/d\nDigestAuthenticationProvider.digestAlg=SHA3-256",
+            "zoo.cfg:2: DigestAuthenticationProvider.digestAlg = SHA3-256 is a hash that this server does not have",
+        ),
     ] {
         let text = refusal(cfg);
         assert!(

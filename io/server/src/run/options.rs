@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use zabra_config::{Config, Limits};
+use zabra_config::{Config, DigestAlgorithm, Limits};
 use zabra_peer::prep::PrepRules;
 use zabra_peer::{PeerOptions, SweepOptions};
 use zabra_proto::ServerId;
 use zabra_serve::{ConnectThrottle, LargeRequests, LoadLimits, ServeOptions};
 use zabra_session::TimeoutBounds;
 use zabra_storage::{Compression, LogOptions, RecoverOptions};
-use zabra_tree::acl::AclRules;
+use zabra_tree::acl::{AclRules, DigestHash};
 use zabra_tree::{OwnerRules, TreeOptions};
 
 /// While so much output waits, nothing more of the connection is read: each request would only add to it.
@@ -37,6 +37,10 @@ fn acl(config: &Config) -> AclRules {
     AclRules {
         skip: access.skips_acl,
         digest: access.digest_enabled,
+        digest_hash: match access.digest_algorithm {
+            DigestAlgorithm::Sha1 => DigestHash::Sha1,
+            DigestAlgorithm::Sha256 => DigestHash::Sha256,
+        },
         ..AclRules::default()
     }
 }
