@@ -9,7 +9,7 @@ use zabra_proto::txn::Payload;
 use zabra_proto::{ErrorCode, MonoMillis, OpCode, SessionId, Stat, Txn, TxnHeader};
 use zabra_tree::{Applied, Outcome};
 
-use crate::conn::Parked;
+use crate::conn::{NO_NAME, Parked, short_name};
 use crate::frame::OpenFrame;
 use crate::notify::Notifier;
 use crate::{Clients, CloseReason, Replica};
@@ -29,6 +29,11 @@ impl Clients {
         match (commit.origin, txn) {
             (Some(origin), Txn::CreateSession(t)) if origin.ask == Ask::Session => {
                 self.on_session_granted(origin.conn, header.session, t.timeout_ms);
+                if let Some(conn) = self.conn_mut(origin.conn) {
+                    conn.stats.last_op = "SESS";
+                    conn.stats.last_xid = origin.xid;
+                    conn.stats.last_zxid = header.zxid;
+                }
             }
             (Some(origin), _) => self.answer_commit(origin, header, txn, &applied, replica, now),
             (None, _) => {}
@@ -65,7 +70,11 @@ impl Clients {
         let frame = OpenFrame::reply(asked.xid, header.zxid, error, &mut conn.out);
         put_result(asked.op, txn, applied, replica, &mut conn.out);
         frame.end(&mut conn.out);
-        reading.count(conn, asked, header.zxid, at);
+        let name = match txn {
+            Txn::Error(_) => NO_NAME,
+            _ => short_name(asked.op),
+        };
+        reading.count(conn, asked, name, header.zxid, at);
         self.outstanding -= 1;
         self.mark(origin.conn);
     }

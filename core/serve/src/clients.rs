@@ -238,6 +238,14 @@ impl Clients {
         self.stats = ServerStats::default();
     }
 
+    /// Counts a word as a frame that came. What is no word is none.
+    pub fn count_word(&mut self, id: ConnId) {
+        self.stats.received += 1;
+        if let Some(conn) = self.conn_mut(id) {
+            conn.stats.received += 1;
+        }
+    }
+
     /// Starts counting anew for each connection (`crst`).
     pub fn reset_conn_stats(&mut self) {
         for conn in self.iter_mut() {
@@ -391,6 +399,7 @@ impl Clients {
 
     /// Sends a word's answer as it is, then closes. No answer closes at once.
     pub fn answer_word(&mut self, id: ConnId, text: &[u8]) {
+        self.stats.sent += 1;
         self.ready_to_write(id);
         let greeting = |conn: &&mut Conn| conn.state == State::Greeting;
         if let Some(conn) = self.conn_mut(id).filter(greeting) {

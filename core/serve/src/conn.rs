@@ -276,6 +276,9 @@ impl Conn {
     }
 }
 
+/// Stands for the name of a write that was refused, and of nothing.
+pub(crate) const NO_NAME: &str = "NA";
+
 /// The name of a request in the `cons` word.
 pub(crate) const fn short_name(op: OpCode) -> &'static str {
     match op {

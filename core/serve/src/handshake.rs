@@ -92,7 +92,6 @@ impl Clients {
         conn.session = session;
         conn.timeout_ms = timeout_ms;
         conn.stats.sent += 1;
-        conn.stats.last_op = "SESS";
         conn.touched = true;
         write(&response, &mut conn.out);
         self.stats.sent += 1;

@@ -11,7 +11,7 @@ use zabra_proto::{ErrorCode, MonoMillis, OpCode, Perms, Xid, Zxid};
 use zabra_tree::{NodeId, WatchMode, WatchTable, Watcher, acl};
 
 use crate::clients::ServeOptions;
-use crate::conn::{Asked, Parked, Wait, short_name};
+use crate::conn::{Asked, NO_NAME, Parked, Wait, short_name};
 use crate::frame::{self, OpenFrame};
 use crate::{Conn, Latencies, Replica, ServerStats};
 
@@ -70,7 +70,12 @@ impl Reading<'_> {
                     }
                     _ => frame::header(asked.xid, zxid, error, &mut conn.out),
                 }
-                self.count(conn, asked, zxid, at);
+                let name = if error.is_ok() {
+                    short_name(asked.op)
+                } else {
+                    NO_NAME
+                };
+                self.count(conn, asked, name, zxid, at);
             }
             Wait::Peer { .. } => {}
         }
@@ -99,11 +104,18 @@ impl Reading<'_> {
                 }
             }
         }
-        self.count(conn, asked, zxid, at);
+        self.count(conn, asked, short_name(op), zxid, at);
     }
 
     /// Counts a reply that began at `at` in the output.
-    pub(crate) fn count(&mut self, conn: &mut Conn, asked: Asked, zxid: Zxid, at: usize) {
+    pub(crate) fn count(
+        &mut self,
+        conn: &mut Conn,
+        asked: Asked,
+        name: &'static str,
+        zxid: Zxid,
+        at: usize,
+    ) {
         let latency_ms = self.now.since(asked.since);
         self.stats.sent += 1;
         self.stats.latency_ms.add(latency_ms);
@@ -120,7 +132,7 @@ impl Reading<'_> {
             own.last_xid = asked.xid;
         }
         own.last_zxid = zxid;
-        own.last_op = short_name(asked.op);
+        own.last_op = name;
         own.last_response = self.now;
         own.last_latency_ms = latency_ms;
         own.latency_ms.add(latency_ms);

@@ -133,9 +133,9 @@ pub struct ConnStats {
     pub received: u64,
     /// Frames that went.
     pub sent: u64,
-    /// The last reply's xid.
+    /// The last reply's xid; −1 if there was none.
     pub last_xid: Xid,
-    /// The last reply's zxid.
+    /// The last reply's zxid; −1 if there was none.
     pub last_zxid: Zxid,
     /// The last request's name as Apache's words print it.
     pub last_op: &'static str,
@@ -153,9 +153,9 @@ impl ConnStats {
             established,
             received: 0,
             sent: 0,
-            last_xid: Xid(0),
-            last_zxid: Zxid::ZERO,
-            last_op: "NA",
+            last_xid: Xid(-1),
+            last_zxid: Zxid::from_wire(-1),
+            last_op: crate::conn::NO_NAME,
             last_response: established,
             last_latency_ms: 0,
             latency_ms: Spread::default(),

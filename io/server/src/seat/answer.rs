@@ -53,11 +53,10 @@ impl Seat {
                 self.clients.close(conn, CloseReason::BadLength);
                 continue;
             };
+            self.clients.count_word(conn);
             let answer = if self.desk.config.words.allows(word.name()) {
                 self.desk.trace_mask = asked.argument.unwrap_or(self.desk.trace_mask);
                 self.answer(word, conn, now)
-            } else if word == Word::Interrupt {
-                String::new()
             } else {
                 words::refusal(word)
             };
