@@ -1,6 +1,7 @@
 //! From the files on disk to a [`Replica`].
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use zabra_proto::{Acl, SessionId, StatPersisted, TxnHeader, Zxid};
 use zabra_serve::Replica;
@@ -16,6 +17,8 @@ pub struct Loader {
     snapshot_zxid: Zxid,
     /// Up to where effects of transactions may be in the snapshot; all of them if it does not say.
     fuzzy_up_to: Zxid,
+    began: Instant,
+    snapshot_took: Option<Duration>,
 }
 
 enum Stage {
@@ -34,17 +37,19 @@ impl Loader {
             stage: Stage::Nothing,
             snapshot_zxid: Zxid::ZERO,
             fuzzy_up_to: Zxid::ZERO,
+            began: Instant::now(),
+            snapshot_took: None,
         }
     }
 
-    /// What was loaded, up to `last_zxid`.
-    pub fn finish(mut self, last_zxid: Zxid) -> Result<Replica, Refusal> {
+    /// What was loaded, up to `last_zxid`, and how long its snapshot took, if there was one.
+    pub fn finish(mut self, last_zxid: Zxid) -> Result<(Replica, Option<Duration>), Refusal> {
         self.snapshot_zxid = last_zxid;
         self.replica()?;
         match self.stage {
             Stage::Replay(mut replica) => {
                 replica.set_fuzzy_up_to(Zxid::ZERO);
-                Ok(*replica)
+                Ok((*replica, self.snapshot_took))
             }
             Stage::Nothing | Stage::Snapshot(_) => Err(Refusal("nothing was loaded".to_owned())),
         }
@@ -67,6 +72,7 @@ impl Loader {
                 let sessions = loaded.sessions.into_iter().collect();
                 let mut replica = Replica::new(tree, sessions, self.snapshot_zxid);
                 replica.set_fuzzy_up_to(self.fuzzy_up_to);
+                self.snapshot_took = Some(self.began.elapsed());
                 Box::new(replica)
             }
         };

@@ -11,6 +11,7 @@ use thiserror::Error;
 use tracing::{error, info, warn};
 use zabra_config::{Config, ConfigError};
 use zabra_peer::{Peer, Restored};
+use zabra_proto::Zxid;
 use zabra_serve::{Clients, Replica};
 use zabra_storage::{
     DataDirs, DirsLock, RealVfs, Recovered, Refusal, Start, StorageError, TxnLog, Vfs, recover,
@@ -135,6 +136,8 @@ struct Opened {
     dirs: DataDirs,
     lock: DirsLock,
     took: Duration,
+    /// How much of it the snapshot took.
+    snapshot_took: Option<Duration>,
 }
 
 impl Server {
@@ -279,7 +282,7 @@ fn open(config: &Config, vfs: Arc<dyn Vfs>) -> Result<Opened, StartError> {
             config.storage.data_dir.display().to_string(),
         ));
     }
-    let mut replica = loader.finish(recovered.last_zxid)?;
+    let (mut replica, snapshot_took) = loader.finish(recovered.last_zxid)?;
     let orphans = replica.drop_orphans();
     if orphans > 0 {
         warn!(
@@ -294,6 +297,7 @@ fn open(config: &Config, vfs: Arc<dyn Vfs>) -> Result<Opened, StartError> {
         dirs,
         lock,
         took: began.elapsed(),
+        snapshot_took,
     })
 }
 
@@ -310,15 +314,9 @@ fn assemble(
         dirs,
         lock,
         took,
+        snapshot_took,
     } = opened;
-    let restored = Restored {
-        last_zxid: recovered.last_zxid,
-        sessions: replica
-            .sessions()
-            .iter()
-            .map(|(id, timeout)| (*id, *timeout))
-            .collect(),
-    };
+    let restored = restored(&replica, recovered.last_zxid);
     let work = Work {
         replica: Arc::new(RwLock::new(replica)),
         vfs: Arc::clone(&vfs),
@@ -350,9 +348,7 @@ fn assemble(
         mailbox: Mailbox::new(Waker::new(&poller)?),
         background: Background::default(),
     };
-    let mut metrics = Metrics::default();
-    metrics.note(Basic::DbInit, took.as_millis() as u64);
-    metrics.note(Basic::StartupTxns, recovered.replayed);
+    let metrics = startup_metrics(took, snapshot_took, recovered.replayed);
     let doorway = Doorway::new(poller, vec![listener], admission(&config))?;
     let replica = Arc::clone(&work.replica);
     let desk = Desk::new(Arc::clone(&config), address.port(), clock::now().mono);
@@ -370,6 +366,14 @@ fn assemble(
         address,
         lock,
     })
+}
+
+fn restored(replica: &Replica, last_zxid: Zxid) -> Restored {
+    let sessions = replica.sessions().iter();
+    Restored {
+        last_zxid,
+        sessions: sessions.map(|(id, timeout)| (*id, *timeout)).collect(),
+    }
 }
 
 fn admission(config: &Config) -> Admission {
@@ -410,5 +414,40 @@ fn seat(
         stopping: false,
         scratch: vec![0; READ_LEN].into_boxed_slice(),
         ready: Vec::with_capacity(Poller::REPORTS),
+    }
+}
+
+/// Where the time of the start went (ME-30).
+fn startup_metrics(took: Duration, snapshot_took: Option<Duration>, replayed: u64) -> Metrics {
+    let millis = |duration: Duration| duration.as_millis() as u64;
+    let mut metrics = Metrics::default();
+    metrics.note(Basic::DbInit, millis(took));
+    metrics.note(Basic::StartupTxns, replayed);
+    if let Some(snapshot_took) = snapshot_took {
+        metrics.note(Basic::StartupSnapshotTime, millis(snapshot_took));
+    }
+    let txns_took = took.saturating_sub(snapshot_took.unwrap_or_default());
+    metrics.note(Basic::StartupTxnsTime, millis(txns_took));
+    metrics
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_start_is_parted_between_snapshot_and_log() {
+        let ms = Duration::from_millis;
+        let metrics = startup_metrics(ms(50), Some(ms(30)), 7);
+        let sums = [
+            Basic::DbInit,
+            Basic::StartupSnapshotTime,
+            Basic::StartupTxnsTime,
+            Basic::StartupTxns,
+        ]
+        .map(|series| metrics.basic(series).sum());
+        assert_eq!(sums, [50, 30, 20, 7]);
+        let no_snapshot = startup_metrics(ms(1), None, 0);
+        assert_eq!(no_snapshot.basic(Basic::StartupSnapshotTime).count(), 0);
     }
 }
