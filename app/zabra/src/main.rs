@@ -55,6 +55,13 @@ enum Command {
     },
     /// Print the version as Apache's tools do
     Version,
+    /// The shell; not built yet
+    #[command(hide = true, disable_help_flag = true)]
+    Cli {
+        /// Whatever it will take
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 /// Single-dash long options that Apache's tools take, and what they are here.
@@ -90,6 +97,12 @@ fn main() -> ExitCode {
         Command::Version => {
             println!("{}", zabra_config::version::version_line());
             ExitCode::SUCCESS
+        }
+        Command::Cli { .. } => {
+            eprintln!(
+                "zabra: the shell is not built yet; use zkCli.sh of Apache ZooKeeper, or any other client"
+            );
+            ExitCode::FAILURE
         }
     }
 }
