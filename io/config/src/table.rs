@@ -107,6 +107,7 @@ const fn bare(row: &'static str, key: &'static str, kind: Kind, default: &'stati
 const TLS: Status = NotBuilt("TLS");
 const SASL: Status = NotBuilt("SASL");
 const ADMIN_SERVER: Status = NotBuilt("the admin server");
+const REQUEST_AGE: Status = NotBuilt("the age of requests");
 const AUDIT: Status = NotBuilt("the audit log");
 const PATH_STATS: Status = NotBuilt("request path statistics");
 const STALLS: Status = NotBuilt("the stall monitor");
@@ -168,12 +169,12 @@ const LIMITS: &[Setting] = &[
     prop("SP-66", "jute.maxbuffer.extrasize", Int, "").is(S, Acts, "bytes beyond it that a record on disk may have; jute.maxbuffer, at least 1024"),
     prop("SP-01", "globalOutstandingLimit", Int, "1000").is(S, Acts, "requests in process above which busy connections are not read"),
     prop("SP-29", "request_throttle_max_requests", Int, "0").documented_as(&["requestThrottleLimit"]).is(S, Acts, "requests in process above which new ones wait; 0 is no limit"),
-    prop("SP-30", "request_throttle_stall_time", Int, "100").documented_as(&["requestThrottleStallTime"]).is(S, Acts, "ms for which a throttled request waits each time"),
-    prop("SP-31", "request_throttle_drop_stale", Bool, "true").documented_as(&["requestThrottleDropStale"]).is(S, Acts, "drops stale requests instead of running them"),
-    prop("SP-32", "request_stale_latency_check", Bool, "false").documented_as(&["requestStaleLatencyCheck"]).is(S, Acts, "a request older than its session's timeout is stale"),
-    prop("SP-33", "request_stale_connection_check", Bool, "true").documented_as(&["requestStaleConnectionCheck"]).is(S, Acts, "a request of a closed connection is stale"),
+    prop("SP-30", "request_throttle_stall_time", Int, "100").documented_as(&["requestThrottleStallTime"]).is(S, Accepted, "ms for which a throttled request of Java's waits each time; here it goes on as soon as there is place"),
+    prop("SP-31", "request_throttle_drop_stale", Bool, "true").documented_as(&["requestThrottleDropStale"]).is(S, Accepted, "drops stale requests instead of running them; what a closed connection asked for and nobody has begun is never run"),
+    prop("SP-32", "request_stale_latency_check", Bool, "false").documented_as(&["requestStaleLatencyCheck"]).is(S, REQUEST_AGE, "a request older than its session's timeout is stale"),
+    prop("SP-33", "request_stale_connection_check", Bool, "true").documented_as(&["requestStaleConnectionCheck"]).is(S, Accepted, "a request of a closed connection is stale, as it always is here"),
     prop("SP-34", "request_throttler.shutdownTimeout", Int, "10000").is(R, Accepted, "ms that Java's throttler gets to drain; nothing drains apart here"),
-    prop("SP-35", "throttled_op_wait_time", Int, "0").documented_as(&["throttledOpWaitTime"]).is(R, Acts, "ms of waiting after which a request is refused as throttled; 0 is never"),
+    prop("SP-35", "throttled_op_wait_time", Int, "0").documented_as(&["throttledOpWaitTime"]).is(R, REQUEST_AGE, "ms of waiting after which a request is refused as throttled; 0 is never"),
     prop("SP-37", "largeRequestMaxBytes", Int, "104857600").is(S, Acts, "bytes of large requests in flight above which connections are closed"),
     prop("SP-38", "largeRequestThreshold", Int, "-1").is(S, Acts, "bytes from which a request counts as large; -1 is never"),
     prop("SP-18", "connection_throttle_tokens", Int, "0").documented_as(&["connectionMaxTokens"]).is(S, Acts, "connects that may come at once; 0 is no throttling"),
