@@ -66,6 +66,8 @@ enum Step {
 }
 
 const CLIENTS: usize = 3;
+/// So many requests a crowded server has in flight.
+const REQUESTS_MAX: usize = 3;
 
 fn path() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
@@ -236,6 +238,7 @@ struct World {
     sessions: BTreeMap<SessionId, i32>,
     taken: usize,
     next_xid: i32,
+    crowded: bool,
 }
 
 impl World {
@@ -245,12 +248,14 @@ impl World {
         if crowded {
             options.outstanding_max = 4;
             options.out_len_pause = 300;
+            options.load.requests_max = Some(REQUESTS_MAX);
         }
         let mut server = solo_with(options);
         let talkers = (0..CLIENTS).map(|_| talker(&mut server)).collect();
         server.flushes_at_once = false;
         let model = ModelTree::new(true);
         let mut world = Self {
+            crowded,
             server,
             talkers,
             history: BTreeMap::from([(0, model.clone())]),
@@ -324,6 +329,7 @@ impl World {
         self.server.is_open(client.conn)
             && self.sessions.contains_key(&client.session)
             && self.server.clients.is_readable(client.conn)
+            && (!self.crowded || self.server.clients.outstanding() < REQUESTS_MAX)
     }
 
     fn say(&mut self, at: usize, request: Request) {
