@@ -9,6 +9,7 @@ use common::say::{
 };
 use common::{Bench, decode, force, say};
 use zabra_peer::{Effect, Input};
+use zabra_proto::client::ReconfigRequest;
 use zabra_proto::txn::CreateTxn;
 use zabra_proto::{ErrorCode, Identity, OpCode, Perms, SessionId, Txn, TxnKind, Zxid};
 use zabra_tree::NodeKind;
@@ -521,6 +522,13 @@ fn paths_are_checked_as_apache_checks_them() {
 
 #[test]
 fn reconfig_is_off_or_not_for_a_server_alone() {
+    let request = ReconfigRequest {
+        joining: None,
+        leaving: Some("2".into()),
+        members: None,
+        config_id: -1,
+    };
+    let request = say::Request::new(OpCode::Reconfig, &request);
     for (enabled, expected) in [
         (false, ErrorCode::RECONFIG_DISABLED),
         (true, ErrorCode::UNIMPLEMENTED),
@@ -529,8 +537,16 @@ fn reconfig_is_off_or_not_for_a_server_alone() {
         options.prep.reconfig_enabled = enabled;
         let mut b = Bench::with(options, &[]);
         let s = b.open();
-        assert_eq!(b.code(s, &say::bare(OpCode::Reconfig)), expected);
+        assert_eq!(b.code(s, &request), expected);
     }
+}
+
+#[test]
+fn a_reconfig_that_cannot_be_decoded_is_answered_without_a_transaction() {
+    let (mut b, s) = bench();
+    let before = b.peer.proposed();
+    b.propose(s, &say::bare(OpCode::Reconfig));
+    assert_eq!(b.peer.proposed(), before);
 }
 
 #[test]

@@ -53,6 +53,11 @@ impl Whitelist {
         Ok(Self::parse(&list, read_only_mode))
     }
 
+    /// Whether every word is answered.
+    pub fn allows_all(&self) -> bool {
+        self.all
+    }
+
     /// Whether `word` is answered.
     pub fn allows(&self, word: &str) -> bool {
         if self.all {

@@ -54,6 +54,11 @@ impl Seat {
                 continue;
             };
             self.clients.count_word(conn);
+            if word == Word::Interrupt && self.desk.config.words.allows_all() {
+                // As with Apache there is nothing to say, where it is not refused.
+                self.clients.close(conn, CloseReason::WordAnswered);
+                continue;
+            }
             let answer = if self.desk.config.words.allows(word.name()) {
                 self.desk.trace_mask = asked.argument.unwrap_or(self.desk.trace_mask);
                 self.answer(word, conn, now)
