@@ -359,6 +359,14 @@ fn close_session_of_any_age<'a>(
     }
     let start = r.clone();
     match CloseSessionTxn::decode(r) {
+        // No ephemeral is called so; with such paths a list could look like a digest after all.
+        Ok(txn) if txn.paths.iter().any(|path| path.is_empty()) => Err(JuteError {
+            offset: start.position(),
+            kind: JuteErrorKind::Unknown {
+                what: "length of an ephemeral's path",
+                value: 0,
+            },
+        }),
         Ok(txn) => Ok(Some(txn)),
         Err(JuteError {
             kind: JuteErrorKind::UnexpectedEnd,
@@ -527,6 +535,21 @@ mod tests {
             txn: Txn::CloseSession(None),
             digest,
         });
+    }
+
+    #[test]
+    fn a_close_session_does_not_list_empty_paths() {
+        let txn = Txn::CloseSession(Some(CloseSessionTxn {
+            paths: vec!["/e".into(), "".into()],
+        }));
+        let payload = Payload {
+            header: header(txn.kind()),
+            txn,
+            digest: None,
+        };
+        let mut bytes = Vec::new();
+        payload.encode(&mut bytes);
+        assert!(Payload::decode(&bytes, Limits::DEFAULT).is_err());
     }
 
     #[test]
