@@ -159,6 +159,30 @@ impl ServerId {
     pub const STANDALONE: Self = Self(1);
 }
 
+number! {
+    /// A server as the others call it, between servers: a long, so that it can also say that it is none (quorum 5.5).
+    Sid(i64)
+}
+
+impl Sid {
+    /// The vote of a server that does not vote.
+    pub const NON_VOTER: Self = Self(i64::MIN);
+    /// An observer that has no number of its own.
+    pub const ANONYMOUS: Self = Self(i64::MAX);
+}
+
+impl From<ServerId> for Sid {
+    fn from(id: ServerId) -> Self {
+        Self(i64::from(id.0))
+    }
+}
+
+impl fmt::Display for Sid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A client connection of this server, never used twice: replies and watch events of a connection that is gone find
 /// nobody (R12, P86).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -45,6 +45,7 @@ macro_rules! wire_enum {
         }
     };
 }
+pub(crate) use wire_enum;
 
 wire_enum! {
     /// What a client may ask. Codes that only servers use (−10, 20, −1) are not requests: see `TxnKind`.
