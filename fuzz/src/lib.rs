@@ -9,7 +9,9 @@ mod conn;
 mod connect;
 mod log;
 mod multi;
+mod notification;
 mod path;
+mod quorum_packet;
 mod records;
 mod replay;
 mod snapshot;
@@ -21,7 +23,9 @@ pub use conn::conn;
 pub use connect::connect;
 pub use log::log;
 pub use multi::multi;
+pub use notification::notification;
 pub use path::path;
+pub use quorum_packet::quorum_packet;
 pub use records::records;
 pub use replay::replay;
 pub use snapshot::snapshot;
@@ -41,7 +45,9 @@ pub const TARGETS: &[Target] = &[
     ("connect", connect),
     ("log", log),
     ("multi", multi),
+    ("notification", notification),
     ("path", path),
+    ("quorum_packet", quorum_packet),
     ("records", records),
     ("replay", replay),
     ("snapshot", snapshot),
