@@ -2,8 +2,8 @@
 //!
 //! A [`QuorumPacket`] is one record for everything; a [`Message`] is what it says, with the data taken apart. Packets
 //! have no length in front: [`PacketReader`] finds their ends in a stream. Two things in that stream are no packets:
-//! the SASL exchange before the first one ([`QuorumAuthPacket`]), and the snapshot behind a SNAP, which
-//! `zabra-storage` reads. The votes before all this are in [`notification`](crate::notification).
+//! the SASL exchange before the first one ([`QuorumAuthPacket`]), and the snapshot behind a SNAP, which is not read
+//! here. Nor is it here who says what when. The votes before all this are in [`notification`](crate::notification).
 
 mod auth;
 mod info;
