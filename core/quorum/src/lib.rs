@@ -14,7 +14,6 @@ mod member;
 mod membership;
 mod properties;
 mod quorum_set;
-mod sid;
 mod views;
 
 pub use ack_set::AckSet;
@@ -23,5 +22,6 @@ pub use error::MembershipError;
 pub use member::{ClientAddress, Member, PeerAddress, Role};
 pub use membership::{ConfigVersion, Membership, TEXT_LEN_MAX};
 pub use quorum_set::{GroupId, Hierarchy, QuorumSet, Weight};
-pub use sid::Sid;
 pub use views::Views;
+// Configurations speak of servers by this number; whoever uses them needs it.
+pub use zabra_proto::Sid;
