@@ -37,21 +37,29 @@ fn a_worse_vote_of_the_same_round_is_counted_and_not_passed_on() {
 }
 
 #[test]
-fn a_later_round_starts_the_count_anew_with_the_better_of_its_vote_and_ones_own() {
+fn a_later_round_begins_with_the_better_of_its_vote_and_ones_own() {
     let mut seat = Seat::new(2, config(&[1, 2, 3, 4, 5]));
     seat.look(5, 7);
     seat.hear(5, looking(vote(5, 5, 9), 1));
     // Compared with the first vote, not with the running proposal (quorum 5.4).
-    let effects = seat.hear(1, looking(vote(1, 5, 7), 4));
-    assert_eq!(effects[0], Effect::Broadcast(looking(vote(2, 5, 7), 4)));
+    let effects = seat.hear(3, looking(vote(3, 5, 7), 4));
+    assert_eq!(effects[0], Effect::Broadcast(looking(vote(3, 5, 7), 4)));
     assert_eq!(seat.election.round(), Round(4));
-    let effects = seat.hear(3, looking(vote(3, 5, 7), 6));
-    assert_eq!(effects[0], Effect::Broadcast(looking(vote(3, 5, 7), 6)));
-    // Server 5's vote for itself was of round 1: with one more there is no quorum.
-    assert_eq!(
-        seat.hear(4, looking(vote(3, 5, 7), 5)),
-        [seat.to(4, looking(vote(3, 5, 7), 6))]
-    );
+    let effects = seat.hear(1, looking(vote(1, 5, 7), 6));
+    assert_eq!(effects[0], Effect::Broadcast(looking(vote(2, 5, 7), 6)));
+}
+
+#[test]
+fn who_spoke_in_an_earlier_round_has_not_spoken_in_this_one() {
+    let mut seat = Seat::new(3, config(&[1, 2, 3]));
+    seat.look(5, 7);
+    seat.hear(2, looking(vote(2, 5, 7), 1));
+    let effects = seat.hear(1, looking(vote(3, 5, 7), 5));
+    assert_eq!(seat.decided(&effects), None);
+    assert_eq!(seat.armed_in(&effects), 200);
+    // Nor does a word from an earlier round end the wait.
+    let effects = seat.hear(2, looking(vote(3, 5, 7), 1));
+    assert_eq!(effects, [seat.to(2, looking(vote(3, 5, 7), 5))]);
 }
 
 #[test]
@@ -115,6 +123,34 @@ fn a_better_newcomer_of_a_later_round_ends_the_wait() {
     let effects = seat.hear(3, looking(vote(3, 5, 8), 4));
     assert_eq!(effects[0], Effect::Broadcast(looking(vote(3, 5, 8), 4)));
     assert_eq!(seat.election.round(), Round(4));
+}
+
+#[test]
+fn what_waited_is_heard_when_the_wait_ends_without_a_result() {
+    // P63
+    let mut seat = Seat::new(2, config(&[1, 2, 3, 4, 5]));
+    seat.look(5, 7);
+    seat.hear(1, looking(vote(2, 5, 7), 1));
+    seat.hear(3, looking(vote(2, 5, 7), 1));
+    assert_eq!(seat.hear(4, looking(vote(4, 5, 6), 9)), []);
+    seat.hear(5, looking(vote(5, 5, 8), 1));
+    assert_eq!(seat.election.round(), Round(9));
+}
+
+#[test]
+fn a_quorum_that_is_lost_during_the_wait_decides_nothing() {
+    // P59
+    let mut seat = Seat::new(3, config(&[1, 2, 3]));
+    seat.look(5, 7);
+    seat.hear(1, looking(vote(3, 5, 7), 1));
+    let gone = Notification {
+        state: Following,
+        vote: vote(2, 6, 9),
+        round: Round(9),
+    };
+    let effects = seat.hear(1, gone);
+    assert_eq!(seat.armed_in(&effects), 200);
+    assert_eq!(seat.fire()[0], Effect::Broadcast(looking(vote(3, 5, 7), 1)));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use zabra_quorum::{Role, Sid, Views};
 
 #[test]
 fn a_late_joiner_follows_a_leader_that_a_quorum_and_the_leader_itself_report() {
-    let mut seat = Seat::new(3, config(&[1, 2, 3]));
+    let mut seat = Seat::new(3, config(&[1, 2, 3, 4, 5]));
     seat.look(5, 7);
     let told = |state| Notification {
         state,
@@ -18,13 +18,46 @@ fn a_late_joiner_follows_a_leader_that_a_quorum_and_the_leader_itself_report() {
         round: Round(4),
     };
     // A leader that is only told of may be dead.
-    assert_eq!(seat.hear(1, told(Following)), []);
+    for from in [1, 4, 5] {
+        assert_eq!(seat.hear(from, told(Following)), []);
+    }
     let effects = seat.hear(2, told(Leading));
     assert_eq!(
         seat.decided(&effects),
         Some((vote(2, 6, 9), Round(4), Following))
     );
     assert_eq!(seat.election.round(), Round(4));
+}
+
+#[test]
+fn whoever_has_found_a_leader_elsewhere_no_longer_votes_in_this_round() {
+    // P59
+    let mut seat = Seat::new(3, config(&[1, 2, 3, 4, 5]));
+    seat.look(5, 7);
+    seat.hear(1, looking(vote(3, 5, 7), 1));
+    let elsewhere = Notification {
+        state: Following,
+        vote: vote(2, 6, 9),
+        round: Round(9),
+    };
+    seat.hear(1, elsewhere);
+    assert_eq!(seat.hear(4, looking(vote(3, 5, 7), 1)), []);
+}
+
+#[test]
+fn settled_votes_of_an_earlier_round_do_not_help_in_a_later_one() {
+    let mut seat = Seat::new(3, config(&[1, 2, 3, 4, 5]));
+    seat.look(5, 7);
+    let told = |state, epoch, round| Notification {
+        state,
+        vote: vote(2, epoch, 9),
+        round: Round(round),
+    };
+    seat.hear(2, told(Leading, 6, 1));
+    seat.hear(1, told(Following, 6, 1));
+    seat.hear(4, looking(vote(4, 5, 7), 4));
+    let effects = seat.hear(5, told(Following, 9, 4));
+    assert_eq!(seat.decided(&effects), None);
 }
 
 #[test]
