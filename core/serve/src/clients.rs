@@ -399,7 +399,8 @@ impl Clients {
 
     /// Sends a word's answer as it is, then closes. No answer closes at once.
     pub fn answer_word(&mut self, id: ConnId, text: &[u8]) {
-        self.stats.sent += 1;
+        // What says nothing is not sent.
+        self.stats.sent += u64::from(!text.is_empty());
         self.ready_to_write(id);
         let greeting = |conn: &&mut Conn| conn.state == State::Greeting;
         if let Some(conn) = self.conn_mut(id).filter(greeting) {
