@@ -158,15 +158,15 @@ const STORAGE: &[Setting] = &[
     prop("SP-44", "serializeLastProcessedZxid.enabled", Bool, "true").is(S, Acts, "writes the last zxid into snapshots"),
     prop("SP-60", "digest.enabled", Bool, "true").is(S, Acts, "keeps a digest of the tree and writes it to log and snapshots"),
     prop("SP-73", "closeSessionTxn.enabled", Bool, "true").is(R, Acts, "closeSession transactions list the ephemerals"),
-    prop("SP-25", "flushDelay", Long, "0").is(S, Acts, "ms by which a flush of the log may be held back for more transactions"),
-    prop("SP-26", "maxWriteQueuePollTime", Long, "").is(R, Acts, "ms to wait for more transactions while a flush is held back; flushDelay / 3"),
-    prop("SP-27", "maxBatchSize", Int, "1000").is(S, Acts, "transactions after which the log is flushed"),
+    prop("SP-25", "flushDelay", Long, "0").is(S, Accepted, "ms by which a flush of the log may be held back for more transactions"),
+    prop("SP-26", "maxWriteQueuePollTime", Long, "").is(R, Accepted, "ms to wait for more transactions while a flush is held back; flushDelay / 3"),
+    prop("SP-27", "maxBatchSize", Int, "1000").is(S, Accepted, "transactions after which the log is flushed"),
 ];
 
 #[rustfmt::skip]
 const LIMITS: &[Setting] = &[
     bare("SP-65", "jute.maxbuffer", Int, "1048575").is(M, Acts, "bytes of the largest packet and znode"),
-    prop("SP-66", "jute.maxbuffer.extrasize", Int, "").is(S, Acts, "bytes beyond it that a record on disk may have; jute.maxbuffer, at least 1024"),
+    prop("SP-66", "jute.maxbuffer.extrasize", Int, "").is(S, Accepted, "bytes beyond it that a record on disk may have; jute.maxbuffer, at least 1024"),
     prop("SP-01", "globalOutstandingLimit", Int, "1000").is(S, Acts, "requests in process above which busy connections are not read"),
     prop("SP-29", "request_throttle_max_requests", Int, "0").documented_as(&["requestThrottleLimit"]).is(S, Acts, "requests in process above which new ones wait; 0 is no limit"),
     prop("SP-30", "request_throttle_stall_time", Int, "100").documented_as(&["requestThrottleStallTime"]).is(S, Accepted, "ms for which a throttled request of Java's waits each time; here it goes on as soon as there is place"),
@@ -212,7 +212,7 @@ const ACCESS: &[Setting] = &[
     prop("SA-02", "IPAuthenticationProvider.usexforwardedfor", Bool, "false").is(S, ADMIN_SERVER, "takes a client's address from X-Forwarded-For"),
     prop("SA-03", "X509AuthenticationProvider.superUser", Text, "").is(M, TLS, "certificate subject of the super user"),
     prop("SA-05", "ssl.authProvider", Text, "x509").is(R, TLS, "scheme that judges client certificates"),
-    prop("SA-06", "ensembleAuthName", Text, "").is(S, Acts, "names of this ensemble for the ensemble scheme, comma separated"),
+    prop("SA-06", "ensembleAuthName", Text, "").is(S, NotBuilt("the ensemble scheme"), "names of this ensemble for the ensemble scheme, comma separated"),
     prop("SA-09", "authProvider.N", Class, "").is(M, Acts, "class of an authentication scheme; Apache's own stand for the built-in ones"),
     prop("SA-07", "sessionRequireClientSASLAuth", Bool, "false").is(S, Refused("enforced authentication is not built yet"), "closes sessions that did not authenticate by SASL"),
     prop("SA-07", "enforce.auth.enabled", Bool, "false").is(S, Refused("enforced authentication is not built yet"), "closes sessions that did not authenticate"),
