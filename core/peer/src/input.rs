@@ -1,6 +1,9 @@
 //! What a peer is told.
 
-use zabra_proto::{ConnId, Identity, MonoMillis, OpCode, SessionId, WallMillis, Xid, Zxid};
+use zabra_election::{LinkFact, Received};
+use zabra_proto::quorum_packet::Message;
+use zabra_proto::{ConnId, Identity, MonoMillis, OpCode, SessionId, Sid, WallMillis, Xid, Zxid};
+use zabra_zab::{Epochs, LinkId};
 
 /// The time, from outside: one clock for timers, one that is only data (R9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +79,8 @@ pub enum Input<'a> {
     Touched {
         /// Which.
         session: SessionId,
+        /// Its timeout, ms.
+        timeout_ms: i32,
         /// When.
         heard: MonoMillis,
     },
@@ -85,6 +90,39 @@ pub enum Input<'a> {
     Applied(Zxid),
     /// Whether the disk is so full that writes are refused (design 2.6).
     DiskLow(bool),
-    /// Time has passed. Touches that were heard before it must have come in.
+    /// Time has passed, at the latest at [`crate::Peer::next_deadline`]. Touches and packets that were heard before it
+    /// must have come in.
     Tick,
+    /// The sessions in the replica, as [`crate::Effect::ListSessions`] asked.
+    Sessions(&'a [(SessionId, i32)]),
+    /// The epochs are on stable storage.
+    EpochsSaved(Epochs),
+    /// The log ends with this transaction; nothing behind it is left on the disk.
+    Truncated(Zxid),
+    /// A leader's snapshot has become the history, on stable storage and in the replica. The log goes on behind it.
+    SnapshotInstalled(Zxid),
+    /// A vote arrived.
+    Vote(&'a Received),
+    /// The election link to a server changed.
+    ElectionLink(Sid, LinkFact),
+    /// A learner connected to this server's quorum port.
+    LearnerConnected(LinkId),
+    /// How an attempt to connect to the leader ended: with a link, or with none.
+    Dialed {
+        /// Which attempt.
+        dial: DialId,
+        /// The connection, if there is one.
+        link: Option<LinkId>,
+    },
+    /// A packet arrived on a quorum link. Behind a SNAP the shell reads the snapshot itself.
+    Packet(LinkId, &'a Message<'a>),
+    /// A quorum link is gone. Never for one that the peer closed.
+    LinkClosed(LinkId),
+    /// The server is to stop: a leader finishes what it has begun and gives up leadership in good order. Ends in
+    /// [`crate::Effect::Stopped`].
+    Stop,
 }
+
+/// An attempt to connect to the leader. Never used twice (R12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DialId(pub u64);

@@ -17,10 +17,12 @@
 mod create;
 mod effect;
 mod input;
+mod options;
 mod peer;
 pub mod pending;
 pub mod prep;
 
-pub use effect::{Commit, Effect};
-pub use input::{Ask, Input, Now, Origin, WriteRequest};
-pub use peer::{Peer, PeerOptions, Restored, SweepOptions};
+pub use effect::{Commit, Effect, Halt, Note};
+pub use input::{Ask, DialId, Input, Now, Origin, WriteRequest};
+pub use options::{EnsembleOptions, PeerOptions, Restored, RestoredHistory, SweepOptions};
+pub use peer::Peer;

@@ -3,51 +3,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use zabra_election::ServerState;
 use zabra_jute::Encode;
 use zabra_proto::txn::{CreateSessionTxn, Payload};
 use zabra_proto::{
-    ConnId, ErrorCode, Identity, MonoMillis, OpCode, ServerId, SessionId, Txn, TxnDigest,
-    TxnHeader, TxnKind, WallMillis, Xid, Zxid,
+    ConnId, ErrorCode, Identity, MonoMillis, OpCode, SessionId, Txn, TxnDigest, TxnHeader, TxnKind,
+    WallMillis, Xid, Zxid,
 };
 use zabra_session::{SessionIds, SessionTracker, Standing};
 use zabra_tree::DataTree;
 
+use crate::options::{EnsembleOptions, PeerOptions, Restored, RestoredHistory, SweepOptions};
 use crate::pending::PendingChanges;
-use crate::prep::{ACL_GROWTH_MAX, Draft, PrepRules, Refusal};
+use crate::prep::{ACL_GROWTH_MAX, Draft, Refusal};
 use crate::{Ask, Commit, Effect, Input, Now, Origin, WriteRequest};
-
-/// How a peer behaves.
-#[derive(Debug, Clone)]
-pub struct PeerOptions {
-    /// In the high byte of session ids.
-    pub server: ServerId,
-    /// Length of a tick, ms.
-    pub tick_ms: u64,
-    /// How requests are validated.
-    pub prep: PrepRules,
-    /// The sweep of containers and TTL znodes.
-    pub sweep: SweepOptions,
-}
-
-/// When containers and TTL znodes are looked for (SB-12).
-#[derive(Debug, Clone, Copy)]
-pub struct SweepOptions {
-    /// Time between two sweeps, ms; 0 for never.
-    pub interval_ms: u64,
-    /// At most so many deletions per sweep.
-    pub deletions_max: usize,
-    /// A container that never had a child goes after this, ms; 0 for never.
-    pub never_used_ms_max: i64,
-}
-
-/// What a peer takes over from disk.
-#[derive(Debug, Clone)]
-pub struct Restored {
-    /// The last transaction in the tree.
-    pub last_zxid: Zxid,
-    /// Sessions that existed, with their timeouts in ms.
-    pub sessions: Vec<(SessionId, i32)>,
-}
 
 /// A transaction that has a number and is not committed yet.
 #[derive(Debug)]
@@ -108,6 +77,30 @@ impl Peer {
         }
     }
 
+    /// A member of an ensemble. It begins to look for a leader with its first tick.
+    #[must_use]
+    pub fn member(
+        options: PeerOptions,
+        _ensemble: EnsembleOptions,
+        restored: &Restored,
+        _history: RestoredHistory,
+        now: Now,
+    ) -> Self {
+        Self::new(options, restored, now)
+    }
+
+    /// When the next [`Input::Tick`] is due at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<MonoMillis> {
+        self.tracker.next_due()
+    }
+
+    /// What a member does just now; none of a standalone server.
+    #[must_use]
+    pub fn state(&self) -> Option<ServerState> {
+        None
+    }
+
     /// Takes one input; what is to be done for it is appended to `effects`, in order.
     pub fn step(&mut self, now: Now, input: Input<'_>, tree: &DataTree, effects: &mut Vec<Effect>) {
         match input {
@@ -123,11 +116,12 @@ impl Peer {
             } => {
                 self.on_resume_session(now, conn, session, timeout_ms, effects);
             }
-            Input::Touched { session, heard } => self.tracker.touch(session, heard),
+            Input::Touched { session, heard, .. } => self.tracker.touch(session, heard),
             Input::Flushed(zxid) => self.on_flushed(zxid, effects),
             Input::Applied(zxid) => self.on_applied(zxid),
             Input::DiskLow(low) => self.disk_low = low,
             Input::Tick => self.on_tick(now, tree, effects),
+            _ => {}
         }
     }
 

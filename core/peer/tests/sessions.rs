@@ -74,6 +74,7 @@ fn writes_and_touches_keep_a_session_alive_also_refused_ones() {
             b.propose(session, &create("/none/x", 0));
         } else {
             b.step(Input::Touched {
+                timeout_ms: 0,
                 session,
                 heard: b.now.mono,
             });
@@ -138,6 +139,7 @@ fn a_resumed_session_lives_by_its_new_timeout() {
     b.advance(39_999);
     assert_eq!(ended(&b, from), []);
     b.step(Input::Touched {
+        timeout_ms: 0,
         session,
         heard: b.now.mono,
     });

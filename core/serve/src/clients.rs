@@ -96,6 +96,8 @@ pub struct Clients {
     pub(crate) outstanding: usize,
     pub(crate) stats: ServerStats,
     pub(crate) latencies: Latencies,
+    /// Whether sessions are opened at all.
+    pub(crate) serving: bool,
 }
 
 /// Longest connect request: one is 45 bytes and the rest of an odd password. Nobody can make the server hold more
@@ -129,7 +131,30 @@ impl Clients {
             outstanding: 0,
             stats: ServerStats::default(),
             latencies: Latencies::default(),
+            serving: true,
         }
+    }
+
+    /// Opens sessions from here on, and answers.
+    pub fn start_serving(&mut self) {
+        self.serving = true;
+    }
+
+    /// Ends every connection that has asked for a session, and opens none: this server cannot promise anything now. A
+    /// connection that has said nothing yet may still say a four-letter word.
+    pub fn stop_serving(&mut self) {
+        self.serving = false;
+        let asked = |conn: &&Conn| conn.state != State::Greeting && conn.closing().is_none();
+        let ids: Vec<ConnId> = self.iter().filter(asked).map(Conn::id).collect();
+        for id in ids {
+            self.close(id, CloseReason::NotServing);
+        }
+    }
+
+    /// Whether sessions are opened.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        self.serving
     }
 
     /// Takes in a new connection.

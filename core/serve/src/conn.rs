@@ -40,6 +40,8 @@ pub enum CloseReason {
     SlowReader,
     /// The server stops.
     Shutdown,
+    /// The server has no leader, or is none any more: the client must look elsewhere.
+    NotServing,
 }
 
 /// How far the connection has come.

@@ -174,6 +174,7 @@ impl Clients {
             if std::mem::take(&mut conn.touched) && conn.state == State::Open {
                 upstream.input(Input::Touched {
                     session: conn.session,
+                    timeout_ms: conn.timeout_ms,
                     heard: conn.heard,
                 });
             }

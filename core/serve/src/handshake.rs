@@ -23,6 +23,9 @@ impl Clients {
         let Ok(request) = ConnectRequest::decode(&mut Reader::new(frame)) else {
             return self.close(id, CloseReason::Malformed);
         };
+        if !self.serving {
+            return self.close(id, CloseReason::NotServing);
+        }
         if !self.admits_connect(request.session, now) {
             return self.close(id, CloseReason::ConnectThrottled);
         }

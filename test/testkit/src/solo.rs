@@ -251,6 +251,7 @@ impl Solo {
                 .clients
                 .close(conn, zabra_serve::CloseReason::SessionGone),
             Effect::QuotaExceeded(_) => {}
+            other => panic!("a standalone server knows no {other:?}"),
         }
     }
 }

@@ -68,6 +68,7 @@ impl Seat {
                 Effect::SessionRefused(conn) => clients.on_session_refused(conn),
                 Effect::QuotaExceeded(exceeded) => tracing::warn!("{exceeded}"),
                 Effect::HangUp(conn) => clients.close(conn, CloseReason::SessionGone),
+                other => tracing::error!(?other, "a standalone server knows no such effect"),
             }
         }
         drop(guard);
