@@ -14,10 +14,16 @@
 #![forbid(unsafe_code)]
 
 mod packet;
+mod plan;
+mod walk;
+mod window;
 
 use zabra_proto::Zxid;
 
 pub use packet::{CAPABILITIES, Entry, ForwardedRequest, LinkId, Packet, is_capable};
+pub use plan::{NO_HISTORY, Position, SyncPlan, plan_sync};
+pub use walk::{Step, Verdict, Walk, follows};
+pub use window::{WINDOW_BYTES_MAX, Window};
 
 /// What a member has promised and accepted. Both only grow; current never exceeds accepted (I-11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
