@@ -38,6 +38,14 @@ impl Zxid {
         Self(self.0.wrapping_add(1))
     }
 
+    /// Whether `next` may stand directly behind this one in a history (I-4, R2): the next counter of the same epoch, or the
+    /// begin of a later one. A standalone server counts from the last counter into the next epoch, so counter 0 is legal,
+    /// too.
+    #[must_use]
+    pub const fn may_precede(self, next: Self) -> bool {
+        next.0 == self.0.wrapping_add(1) || (next.epoch() > self.epoch() && next.counter() <= 1)
+    }
+
     /// As it stands in records.
     #[must_use]
     pub const fn to_wire(self) -> i64 {

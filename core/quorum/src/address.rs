@@ -1,6 +1,7 @@
 //! Hosts and ports as configurations write them.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// A host, by name or by number, and a port. Never resolved here.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +59,28 @@ pub(crate) fn split_host(text: &str) -> Result<(&str, Option<&str>), &'static st
     } else {
         Err("not a host name or address")
     }
+}
+
+/// The parts between separators as Java sees them: empty ones at the end are none, but one part stays.
+pub(crate) fn split(text: &str, by: char) -> impl Iterator<Item = &str> {
+    text.trim_end_matches(by).split(by)
+}
+
+/// An IPv6 address as Java writes it, with all its groups, so that each address has one text; anything else as it is.
+pub(crate) fn canonical_host(host: &str) -> String {
+    let (address, zone) = match host.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (host, None),
+    };
+    let Ok(address) = address.parse::<Ipv6Addr>() else {
+        return host.to_owned();
+    };
+    if let Some(mapped) = address.to_ipv4_mapped() {
+        return mapped.to_string();
+    }
+    let groups = address.segments().map(|group| format!("{group:x}"));
+    let zone = zone.map_or_else(String::new, |zone| format!("%{zone}"));
+    groups.join(":") + &zone
 }
 
 /// A port in decimal digits.

@@ -68,3 +68,20 @@ pub enum MembershipError {
     #[error("there is no participant among the servers")]
     NoParticipant,
 }
+
+impl MembershipError {
+    /// The key of the line that is wrong, if it is one line.
+    #[must_use]
+    pub fn key(&self) -> Option<String> {
+        match self {
+            Self::UnknownKey(key) | Self::KeyNumber(key) => Some(key.clone()),
+            Self::Group { key, .. } | Self::Weight { key, .. } => Some(key.clone()),
+            Self::Server { sid, .. } => Some(format!("server.{sid}")),
+            Self::Version(_) => Some("version".to_owned()),
+            Self::Oracle => Some("oraclePath".to_owned()),
+            Self::TooLong(_) | Self::Escape { .. } | Self::WeightSum => None,
+            Self::SeveralGroups(_) | Self::NoGroup(_) | Self::NoWeight(_) => None,
+            Self::NoParticipant => None,
+        }
+    }
+}

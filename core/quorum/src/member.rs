@@ -1,8 +1,9 @@
 //! One server of a configuration: the value of a `server.N` line (quorum 6.1).
 
 use std::fmt;
+use std::str::FromStr;
 
-use crate::address::{Bracketed, parse_port, split_host};
+use crate::address::{Bracketed, canonical_host, parse_port, split, split_host};
 use crate::{HostPort, MembershipError, Sid};
 
 /// A server of the ensemble.
@@ -60,7 +61,7 @@ impl Member {
     }
 
     fn parse_parts(sid: Sid, value: &str) -> Result<Self, &'static str> {
-        let mut parts = value.split(';');
+        let mut parts = split(value, ';');
         let peers = parts.next().unwrap_or_default();
         let client = parse_client(parts.next())?;
         let secure_client = parse_client(parts.next())?;
@@ -69,7 +70,7 @@ impl Member {
         }
         let mut addresses = Vec::new();
         let mut role = None;
-        for text in peers.split('|') {
+        for text in split(peers, '|') {
             let (address, named) = PeerAddress::parse(text)?;
             if let (Some(one), Some(other)) = (role, named)
                 && one != other
@@ -93,10 +94,10 @@ impl Member {
 impl PeerAddress {
     fn parse(text: &str) -> Result<(Self, Option<Role>), &'static str> {
         let (host, rest) = split_host(text)?;
-        let mut rest = rest.unwrap_or_default().split(':');
+        let mut rest = split(rest.unwrap_or_default(), ':');
         let mut port = || parse_port(rest.next().unwrap_or_default());
         let (quorum_port, election_port) = (port()?, port()?);
-        let role = rest.next().map(Role::parse).transpose()?;
+        let role = rest.next().map(str::parse).transpose()?;
         if rest.next().is_some() {
             return Err("must be host:port:port or host:port:port:role");
         }
@@ -104,7 +105,7 @@ impl PeerAddress {
             return Err("quorum port and election port must differ");
         }
         let address = Self {
-            host: host.to_owned(),
+            host: canonical_host(host),
             quorum_port,
             election_port,
         };
@@ -112,8 +113,11 @@ impl PeerAddress {
     }
 }
 
-impl Role {
-    fn parse(text: &str) -> Result<Self, &'static str> {
+impl FromStr for Role {
+    type Err = &'static str;
+
+    /// A role in any case.
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         if text.eq_ignore_ascii_case("participant") {
             Ok(Self::Participant)
         } else if text.eq_ignore_ascii_case("observer") {
@@ -130,11 +134,11 @@ fn parse_client(part: Option<&str>) -> Result<Option<ClientAddress>, &'static st
         return Ok(None);
     };
     let (host, port) = match split_host(part)? {
-        (host, Some(port)) => (host, port),
-        (port, None) => ("0.0.0.0", port),
+        (host, Some(port)) => (canonical_host(host), port),
+        (port, None) => ("0.0.0.0".to_owned(), port),
     };
     let at = HostPort {
-        host: host.to_owned(),
+        host,
         port: parse_port(port)?,
     };
     Ok(Some(ClientAddress {

@@ -6,7 +6,8 @@ use std::fmt;
 use zabra_proto::Zxid;
 
 use crate::{
-    GroupId, Hierarchy, Member, MembershipError, QuorumSet, Role, Sid, Weight, properties,
+    ClientAddress, GroupId, Hierarchy, HostPort, Member, MembershipError, QuorumSet, Role, Sid,
+    Weight, properties,
 };
 
 /// The longest text that is read: no frame of the election port may be longer (quorum 4.3).
@@ -76,12 +77,26 @@ impl Membership {
         if text.len() > TEXT_LEN_MAX {
             return Err(MembershipError::TooLong(text.len()));
         }
+        let pairs = properties::parse(text)?;
+        Self::from_pairs(pairs.iter().map(|(key, value)| (&**key, &**value)))
+    }
+
+    /// As [`Self::parse`], from keys and values that stood in a file among others.
+    pub fn from_pairs<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, MembershipError> {
         let mut lines = Lines::default();
         // Only the last line of a key is looked at.
-        for (key, value) in BTreeMap::from_iter(properties::parse(text)?) {
-            lines.add(&key, &value)?;
+        for (key, value) in BTreeMap::from_iter(pairs) {
+            lines.add(key, value)?;
         }
         lines.into_membership()
+    }
+
+    /// Whether a line with this key belongs to a membership; `version` stands in texts only, not in files.
+    #[must_use]
+    pub fn is_key(key: &str) -> bool {
+        key.starts_with("server.") || key.starts_with("group") || key.starts_with("weight")
     }
 
     /// Which configuration this is.
@@ -154,10 +169,13 @@ impl Membership {
         }
     }
 
-    /// Marks a server's client address as the static file's, so that it is not printed (quorum 6.1).
-    pub fn mark_client_static(&mut self, sid: Sid) {
-        if let Some(client) = self.members.get_mut(&sid).and_then(|m| m.client.as_mut()) {
-            client.is_static = true;
+    /// Gives a server that says nothing of clients the address of the static file; it is not printed (quorum 2.2, 6.1).
+    pub fn set_static_client(&mut self, sid: Sid, at: HostPort) {
+        if let Some(member) = self.members.get_mut(&sid) {
+            member.client.get_or_insert(ClientAddress {
+                at,
+                is_static: true,
+            });
         }
     }
 
@@ -171,6 +189,16 @@ impl Membership {
                 .zip(&other.members)
                 .all(|((_, one), (_, two))| one.is_same(two));
         same_members && self.hierarchy == other.hierarchy
+    }
+
+    /// The lines of a dynamic configuration file: sorted as text, without the version (quorum 14.6).
+    #[must_use]
+    pub fn file_lines(&self) -> Vec<String> {
+        let text = self.to_string();
+        let lines = text.lines().filter(|line| !line.starts_with("version="));
+        let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
     }
 
     /// Whether both mean the same configuration: by version, otherwise by content (quorum 6.1).

@@ -49,6 +49,21 @@ impl QuorumSet {
         }
     }
 
+    /// Whether the voters of which `holds` is true decide. The plain case costs no memory: it is asked at each ack.
+    #[must_use]
+    pub fn is_held_by(&self, holds: &dyn Fn(Sid) -> bool) -> bool {
+        match self {
+            Self::Majority(voters) => {
+                voters.iter().filter(|sid| holds(**sid)).count() > voters.len() / 2
+            }
+            Self::Hierarchical(hierarchy) => {
+                let voters = hierarchy.voters.iter().copied();
+                hierarchy.is_quorum(&voters.filter(|sid| holds(*sid)).collect())
+            }
+            Self::Joint(one, other) => one.is_held_by(holds) && other.is_held_by(holds),
+        }
+    }
+
     /// Whether the server's voice is heard at all.
     #[must_use]
     pub fn is_voter(&self, sid: Sid) -> bool {

@@ -13,6 +13,10 @@
 
 #![forbid(unsafe_code)]
 
+mod history;
+mod leader;
+mod learner;
+mod limits;
 mod packet;
 mod plan;
 mod walk;
@@ -20,6 +24,10 @@ mod window;
 
 use zabra_proto::Zxid;
 
+pub use history::History;
+pub use leader::{Leader, LeaderAction, LeaderSettings};
+pub use learner::{Learner, LearnerAction, LearnerSettings};
+pub use limits::{HEARTBEAT_LIMIT_MS, HEARTBEAT_MS, Limits};
 pub use packet::{CAPABILITIES, Entry, ForwardedRequest, LinkId, Packet, is_capable};
 pub use plan::{NO_HISTORY, Position, SyncPlan, plan_sync};
 pub use walk::{Step, Verdict, Walk, follows};

@@ -132,7 +132,37 @@ impl Packet {
         self.message().encode(out);
     }
 
-    fn message(&self) -> Message<'_> {
+    /// What must be kept of a message that comes while a learner's history is being rewritten; none of what says nothing
+    /// about the history.
+    #[must_use]
+    pub fn of_history(message: &Message<'_>) -> Option<Self> {
+        let entry = |zxid: Zxid, txn: &[u8]| Entry {
+            zxid,
+            payload: Arc::from(txn),
+        };
+        Some(match message {
+            Message::Proposal { zxid, txn } => Self::Proposal(entry(*zxid, txn)),
+            Message::Inform { zxid, txn } => Self::Inform(entry(*zxid, txn)),
+            Message::Commit { zxid } => Self::Commit(*zxid),
+            Message::CommitAndActivate {
+                zxid,
+                designated_leader,
+            } => Self::CommitAndActivate {
+                zxid: *zxid,
+                designated_leader: *designated_leader,
+            },
+            Message::NewLeader { zxid, membership } => Self::NewLeader {
+                epoch: zxid.epoch(),
+                membership: String::from_utf8_lossy(membership.unwrap_or_default()).into(),
+            },
+            Message::UpToDate => Self::UpToDate,
+            _ => return None,
+        })
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn message(&self) -> Message<'_> {
         let bare = |epoch: u32| Zxid::new(epoch, 0);
         match self {
             Self::Request(request) => Message::Request(request.wire()),

@@ -1,0 +1,111 @@
+//! Whether this server still leads: what stands before the answer to a `sync` (P105).
+//!
+//! A leader that was cut off does not know it. So a sync waits until a quorum has answered a ping that was sent after
+//! the sync came; many syncs share one round of pings. Learners answer every ping that comes after UPTODATE, in order.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use zabra_proto::{MonoMillis, Zxid};
+
+use super::{Leader, LeaderAction};
+use crate::{History, LinkId};
+
+/// Fences in the order in which they were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Fences {
+    waiting: VecDeque<Fence>,
+    /// The round of pings that is under way: how many answers of each link complete it.
+    round: Option<BTreeMap<LinkId, u64>>,
+    number: u64,
+}
+
+#[derive(Debug)]
+struct Fence {
+    /// Everything up to here must be decided.
+    behind: Zxid,
+    /// This round must have been answered.
+    round: u64,
+}
+
+impl Leader {
+    /// Asks for a fence behind everything that is proposed. [`LeaderAction::Fenced`] tells that it has passed.
+    pub fn fence(&mut self, history: &History, now: MonoMillis, actions: &mut Vec<LeaderAction>) {
+        // A round under way began before this one was asked for: it proves nothing.
+        let round = self.fences.number + 1;
+        let behind = self.proposed.max(self.settled(history));
+        self.fences.waiting.push_back(Fence { behind, round });
+        if self.fences.round.is_none() {
+            self.begin_round(now, actions);
+            self.maybe_end_round(history, now, actions);
+        }
+    }
+
+    fn begin_round(&mut self, now: MonoMillis, actions: &mut Vec<LeaderAction>) {
+        self.ping_all(now, actions);
+        let active = self.links.iter().filter(|(_, l)| l.stage.is_active());
+        let targets = active.map(|(link, entry)| (*link, entry.pings)).collect();
+        self.fences.number += 1;
+        self.fences.round = Some(targets);
+    }
+
+    pub(super) fn on_pong(
+        &mut self,
+        link: LinkId,
+        history: &History,
+        now: MonoMillis,
+        actions: &mut Vec<LeaderAction>,
+    ) {
+        if let Some(entry) = self.links.get_mut(&link) {
+            entry.pongs += 1;
+        }
+        self.maybe_end_round(history, now, actions);
+    }
+
+    fn maybe_end_round(
+        &mut self,
+        history: &History,
+        now: MonoMillis,
+        actions: &mut Vec<LeaderAction>,
+    ) {
+        let Some(targets) = &self.fences.round else {
+            return;
+        };
+        let answered = |sid| {
+            sid == self.settings.me
+                || targets.iter().any(|(link, target)| {
+                    let entry = self.links.get(link);
+                    entry.is_some_and(|l| l.sid == Some(sid) && l.counts() && l.pongs >= *target)
+                })
+        };
+        if self.quorum.is_held_by(&answered) {
+            self.fences.round = None;
+            self.maybe_pass_fences(history, actions);
+            self.maybe_begin_round(now, actions);
+        }
+    }
+
+    pub(super) fn maybe_pass_fences(&mut self, history: &History, actions: &mut Vec<LeaderAction>) {
+        let Fences {
+            waiting,
+            round,
+            number,
+        } = &mut self.fences;
+        let proven = *number - u64::from(round.is_some());
+        let committed = history.committed();
+        while waiting
+            .pop_front_if(|fence| fence.round <= proven && fence.behind <= committed)
+            .is_some()
+        {
+            actions.push(LeaderAction::Fenced);
+        }
+    }
+
+    /// Begins the next round, if somebody waits for it.
+    pub(super) fn maybe_begin_round(&mut self, now: MonoMillis, actions: &mut Vec<LeaderAction>) {
+        let next = self.fences.number + 1;
+        let is_wanted = self.fences.waiting.back().is_some_and(|f| f.round >= next);
+        if self.fences.round.is_none() && is_wanted {
+            self.begin_round(now, actions);
+        }
+    }
+}
