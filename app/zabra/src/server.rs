@@ -52,10 +52,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             Severity::Unsafe => tracing::warn!("UNSAFE: {notice}"),
         }
     }
-    if let Err(error) = config
-        .require_standalone()
-        .and_then(|()| zabra_config::dirs::prepare(&config.storage))
-    {
+    if let Err(error) = zabra_config::dirs::prepare(&config.storage) {
         tracing::error!("{error}");
         return ExitCode::from(error.exit().code());
     }

@@ -8,10 +8,10 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use crate::config::Config;
 use crate::dirs::{self, DirState};
-use crate::ensemble::Mode;
 use crate::error::{ConfigError, Location};
 use crate::invocation::Invocation;
 use crate::listen::Listen;
+use crate::mode::Mode;
 use crate::notice::{Notice, Severity};
 use crate::properties::Properties;
 use crate::setting::{Priority, Setting, Status};
@@ -101,7 +101,7 @@ impl Report {
         properties: &SystemProperties,
         world: &dyn World,
     ) {
-        self.mode = Some(config.mode());
+        self.mode = Some(config.mode.clone());
         let file = file_of(invocation, world);
         let source = Source::new(file.as_ref(), properties);
         self.settings = table::all()
@@ -110,10 +110,6 @@ impl Report {
         self.check_dirs(&config);
         self.check_ports(&config);
         self.check_names(&config, world);
-        if let Err(error) = config.require_standalone() {
-            self.findings
-                .push(Finding::Bad(error.to_string(), error.exit().code()));
-        }
         self.notices = config.notices;
     }
 
@@ -157,47 +153,34 @@ impl Report {
         if let Some(client) = &config.client {
             self.findings.push(port_finding("client", client));
         }
-        let ensemble = &config.ensemble;
-        let own = ensemble
-            .my_id
-            .and_then(|id| ensemble.membership.members.get(&id));
-        if config.mode() == Mode::Ensemble {
-            for address in own.iter().flat_map(|member| &member.addresses) {
-                for (role, port) in [
-                    ("quorum", address.quorum_port),
-                    ("election", address.election_port),
-                ] {
+        if let Mode::Member(member) = &config.mode {
+            for (role, binds) in [
+                ("quorum", member.quorum_binds()),
+                ("election", member.election_binds()),
+            ] {
+                for bind in binds {
                     self.findings
-                        .push(port_finding(role, &Listen::everywhere(port)));
+                        .push(port_finding(role, &Listen::everywhere(bind.port())));
                 }
             }
         }
     }
 
     fn check_names(&mut self, config: &Config, world: &dyn World) {
-        if config.mode() == Mode::Standalone {
+        let Mode::Member(this) = &config.mode else {
             return;
-        }
-        for (id, member) in &config.ensemble.membership.members {
+        };
+        for (sid, member) in this.committed.members() {
             for address in &member.addresses {
                 let host = &address.host;
                 self.findings.push(match world.resolve(host) {
                     Ok(resolved) if resolved.to_string() == *host => continue,
-                    Ok(resolved) => Finding::Good(format!("server.{id}: {host} is {resolved}")),
+                    Ok(resolved) => Finding::Good(format!("server.{sid}: {host} is {resolved}")),
                     Err(error) => {
-                        Finding::Doubtful(format!("server.{id}: {host} does not resolve: {error}"))
+                        Finding::Doubtful(format!("server.{sid}: {host} does not resolve: {error}"))
                     }
                 });
             }
-        }
-        let ensemble = &config.ensemble;
-        if let Some(id) = ensemble
-            .my_id
-            .filter(|id| !ensemble.membership.members.contains_key(id))
-        {
-            self.findings.push(Finding::Doubtful(format!(
-                "myid is {id}, which no server line has"
-            )));
         }
     }
 
@@ -210,9 +193,9 @@ impl Report {
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
-        let mode = match self.mode {
+        let mode = match &self.mode {
             Some(Mode::Standalone) => "a standalone server",
-            Some(Mode::Ensemble) => "a member of an ensemble",
+            Some(Mode::Member(_)) => "a member of an ensemble",
             None => "no server can be started with it",
         };
         writeln!(text, "{}: {mode}", self.subject)?;
@@ -333,7 +316,7 @@ fn corrected(key: &str, config: &Config) -> Option<String> {
         "maxWriteQueuePollTime" => storage.write_queue_poll_max.as_millis().to_string(),
         "jute.maxbuffer" => config.limits.packet_max_bytes.to_string(),
         "jute.maxbuffer.extrasize" => config.limits.packet_extra_bytes.to_string(),
-        "peerType" => config.ensemble.peer_type.to_string(),
+        "peerType" => config.ensemble.role.to_string(),
         _ => return None,
     })
 }

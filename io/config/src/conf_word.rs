@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use zabra_quorum::Role;
+
 use crate::config::Config;
-use crate::ensemble::Mode;
-use crate::member::PeerType;
+use crate::mode::{BindAt, Mode};
 
 /// What only a running server knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,13 +24,11 @@ pub struct Running {
 /// The whole answer. A relative directory is shown below `working_dir`, as Java shows it.
 pub fn conf_text(config: &Config, running: Running, working_dir: &Path) -> String {
     let storage = &config.storage;
-    let ensemble = &config.ensemble;
-    let in_ensemble = config.mode() == Mode::Ensemble;
-    let server_id = if in_ensemble {
-        ensemble.my_id.map_or(0, |id| id.0)
-    } else {
-        0
+    let member = match &config.mode {
+        Mode::Standalone => None,
+        Mode::Member(member) => Some(member),
     };
+    let server_id = member.map_or(0, |member| member.sid.0);
     let backlog = config.listen_backlog.map_or(-1, i64::from);
     let millis = |duration: std::time::Duration| duration.as_millis().to_string();
     let mut text = String::new();
@@ -52,34 +51,28 @@ pub fn conf_text(config: &Config, running: Running, working_dir: &Path) -> Strin
     line("maxSessionTimeout", &millis(config.sessions.timeout_max));
     line("clientPortListenBacklog", &backlog.to_string());
     line("serverId", &server_id.to_string());
-    if !in_ensemble {
+    let Some(member) = member else {
         return text;
-    }
-    let own = ensemble
-        .my_id
-        .and_then(|id| ensemble.membership.members.get(&id));
-    let ports = |port: fn(&crate::member::QuorumAddress) -> u16| {
-        let ports = own
-            .iter()
-            .flat_map(|member| &member.addresses)
-            .map(|address| port(address).to_string());
+    };
+    let ports = |binds: Vec<BindAt>| {
+        let ports = binds.iter().map(|bind| bind.port().to_string());
         ports.collect::<Vec<_>>().join("|")
     };
-    line("initLimit", &ensemble.init_limit.to_string());
-    line("syncLimit", &ensemble.sync_limit.to_string());
+    line("initLimit", &member.init_limit.to_string());
+    line("syncLimit", &member.sync_limit.to_string());
     line("electionAlg", "3");
-    line("electionPort", &ports(|address| address.election_port));
-    line("quorumPort", &ports(|address| address.quorum_port));
+    line("electionPort", &ports(member.election_binds()));
+    line("quorumPort", &ports(member.quorum_binds()));
     line(
         "peerType",
-        if ensemble.peer_type == PeerType::Observer {
+        if member.role == Role::Observer {
             "1"
         } else {
             "0"
         },
     );
     text.push_str("membership: \n");
-    text.push_str(&ensemble.membership.to_string());
+    text.push_str(&member.committed.to_string());
     text
 }
 

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use crate::access::Access;
 use crate::admin::{Admin, Metrics};
-use crate::ensemble::{Ensemble, Mode};
+use crate::ensemble::Ensemble;
 use crate::error::{ConfigError, Location};
 use crate::invocation::Invocation;
 use crate::limits::Limits;
 use crate::listen::Listen;
+use crate::mode::Mode;
 use crate::notice::{Notice, Severity};
 use crate::properties::Properties;
 use crate::source::Source;
@@ -57,7 +58,9 @@ pub struct Config {
     pub admin: Admin,
     /// The metrics provider.
     pub metrics: Metrics,
-    /// The ensemble, if there is one.
+    /// Alone or in an ensemble, and as which member of it.
+    pub mode: Mode,
+    /// What else is said of the ensemble.
     pub ensemble: Ensemble,
     /// What the user should hear, in the order of the file; each is one line.
     pub notices: Vec<Notice>,
@@ -216,6 +219,13 @@ impl Config {
             world,
         )?;
         ensemble.settle(&mut source, file, &storage.data_dir, world)?;
+        let mode = ensemble.mode(
+            &source,
+            file,
+            &storage.data_dir,
+            from_file.as_ref(),
+            sessions.tick,
+        )?;
         let client = ensemble.client_listen(&mut source, from_file, world)?;
         let backlog = source.int("clientPortListenBacklog")?;
         let config = Self {
@@ -234,6 +244,7 @@ impl Config {
             read_only_mode: source.flag("readonlymode.enabled")?,
             admin: Admin::read(&mut source)?,
             metrics: Metrics::read(&mut source)?,
+            mode,
             ensemble,
             notices: Vec::new(),
             properties: survey::effective_properties(&source),
@@ -243,29 +254,6 @@ impl Config {
             notices: source.into_notices(),
             ..config
         })
-    }
-
-    /// Alone or with others.
-    pub fn mode(&self) -> Mode {
-        self.ensemble.mode
-    }
-
-    /// The error with which a server that can only run alone answers a configuration of an
-    /// ensemble.
-    pub fn require_standalone(&self) -> Result<(), ConfigError> {
-        if self.mode() == Mode::Standalone {
-            return Ok(());
-        }
-        let voters = self.ensemble.membership.voters().count();
-        Err(ConfigError::new(
-            self.file
-                .as_deref()
-                .map(|file| Location::file(&file.display().to_string())),
-            format!(
-                "this configures an ensemble with {voters} voters, and ensembles are not built yet"
-            ),
-            "for a standalone server remove the server lines and standaloneEnabled=false",
-        ))
     }
 
     /// The data directory as written; [`Storage::snapshot_dir`] is what lies in it.

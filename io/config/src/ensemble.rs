@@ -1,51 +1,41 @@
-//! What a configuration says about the ensemble: members, roles, limits, and whether there is one
-//! at all.
+//! What a configuration says about the ensemble: members, limits, tunables, and whether there is one at all.
 //!
-//! Nothing here starts one. A server that cannot run an ensemble asks [`Ensemble::mode`] and
-//! refuses.
+//! [`Ensemble::settle`] judges the members as Apache does and decides the [`Mode`].
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use zabra_quorum::{ClientAddress, HostPort, Member, Membership, Role, Sid};
+
 use crate::error::{ConfigError, Location};
 use crate::listen::Listen;
-use crate::member::{ClientAddress, Member, MemberId, Membership, PeerType};
+use crate::membership::Memberships;
+use crate::mode::{Mode, ThisMember};
 use crate::notice::Severity;
 use crate::properties::Properties;
-use crate::source::{Source, trimmed};
+use crate::source::Source;
 use crate::world::World;
-
-/// Alone or with others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// One server that asks nobody.
-    Standalone,
-    /// A member of an ensemble.
-    Ensemble,
-}
 
 /// The settings of an ensemble; a standalone server has them too and ignores them.
 #[derive(Debug, Clone)]
 pub struct Ensemble {
-    /// Whether this configuration is of an ensemble (features RG-13).
-    pub mode: Mode,
     /// The content of `myid`, if the file is there.
-    pub my_id: Option<MemberId>,
-    /// The members, with the version of that knowledge.
-    pub membership: Membership,
+    pub my_id: Option<Sid>,
+    /// The members, with the version of that knowledge; none if no participant is named.
+    pub membership: Option<Membership>,
     /// A membership that was proposed and not yet committed when the server stopped.
     pub proposed_membership: Option<Membership>,
     /// Where the members were read from, if not from `zoo.cfg`.
     pub dynamic_file: Option<PathBuf>,
     /// This server's role.
-    pub peer_type: PeerType,
+    pub role: Role,
     /// Whether an observer writes log and snapshots.
     pub sync_enabled: bool,
     /// Ticks for connecting and synchronizing.
     pub init_limit: i32,
     /// Ticks for which a learner may be silent.
     pub sync_limit: i32,
-    /// Ticks for connecting to the leader.
+    /// Ticks for connecting to the leader; 0 is `init_limit`.
     pub connect_to_learner_master_limit: i32,
     /// Whether one voter alone is a standalone server.
     pub standalone_enabled: bool,
@@ -71,14 +61,30 @@ pub struct Ensemble {
     pub notification_interval_max: Duration,
     /// How long opening an election connection may take.
     pub election_connect_timeout: Duration,
+    /// How long an election connection may be silent; `None` is `sync_limit` ticks.
+    pub election_silence_max: Option<Duration>,
     /// Attempts to bind the election port; `None` is for ever.
     pub election_bind_attempts: Option<u32>,
+    /// Between attempts to connect to the leader.
+    pub leader_connect_delay: Duration,
+    /// How long a new leader waits for an elector that looks for a leader again; `None` is until its init limit.
+    pub epoch_wait_max: Option<Duration>,
     /// Whether the leader takes clients.
     pub leader_serves: bool,
     /// Committed proposals kept in memory for learners.
     pub commit_log_count: usize,
-    /// The share of the snapshot up to which the log on disk serves a learner.
+    /// The share of the snapshot up to which the log on disk serves a learner; negative is never, 0 always.
     pub snapshot_size_factor: f64,
+    /// Whether learners always get a snapshot.
+    pub always_snapshot: bool,
+    /// Observers that may get a snapshot at once.
+    pub snapshot_syncs_max: usize,
+    /// Observers that may get a diff at once.
+    pub diff_syncs_max: usize,
+    /// An observer waits a random time below this before it connects again.
+    pub observer_reconnect_delay_max: Duration,
+    /// An observer waits a random time below this before it looks for a leader again.
+    pub observer_election_delay_max: Duration,
     /// Whether links between servers use TCP keepalive.
     pub tcp_keep_alive: bool,
 }
@@ -87,7 +93,7 @@ impl Ensemble {
     /// Reads everything but the members, which [`Ensemble::settle`] adds.
     pub(crate) fn read(source: &mut Source) -> Result<Self, ConfigError> {
         let peer_type = source.text("peerType").unwrap_or_default();
-        let peer_type = PeerType::parse(&peer_type).ok_or_else(|| {
+        let role = peer_type.parse().map_err(|_| {
             source.refuse(
                 "peerType",
                 format!("peerType = \"{peer_type}\" is unknown"),
@@ -101,12 +107,11 @@ impl Ensemble {
         let observer_master_port = source.int("observerMasterPort")?;
         let bind_attempts = source.int("electionPortBindRetry")?;
         Ok(Self {
-            mode: Mode::Standalone,
             my_id: None,
-            membership: Membership::default(),
+            membership: None,
             proposed_membership: None,
             dynamic_file: source.text("dynamicConfigFile").map(PathBuf::from),
-            peer_type,
+            role,
             sync_enabled,
             init_limit: source.int("initLimit")?,
             sync_limit: source.int("syncLimit")?,
@@ -128,11 +133,19 @@ impl Ensemble {
             election_bind_attempts: u32::try_from(bind_attempts)
                 .ok()
                 .filter(|attempts| *attempts > 0),
+            election_silence_max: positive_millis(source, "quorumCnxnTimeoutMs")?,
+            leader_connect_delay: source.millis("leaderConnectDelayDuringRetryMs")?,
+            epoch_wait_max: not_negative_millis(source, "leader.maxTimeToWaitForEpoch")?,
             leader_serves: !source.is_word("leaderServes", "no"),
             commit_log_count: usize::try_from(source.int("commitLogCount")?)
                 .unwrap_or(0)
                 .max(COMMIT_LOG_COUNT_MIN),
             snapshot_size_factor: snapshot_size_factor(source)?,
+            always_snapshot: source.flag("forceSnapshotSync")?,
+            snapshot_syncs_max: count(source, "leader.maxConcurrentSnapSyncs")?,
+            diff_syncs_max: count(source, "leader.maxConcurrentDiffSyncs")?,
+            observer_reconnect_delay_max: source.millis("observer.reconnectDelayMs")?,
+            observer_election_delay_max: source.millis("observer.election.DelayMs")?,
             tcp_keep_alive: source.flag("tcpKeepAlive")?,
         })
     }
@@ -146,38 +159,38 @@ impl Ensemble {
         data_dir: &Path,
         world: &dyn World,
     ) -> Result<(), ConfigError> {
-        if let Some(dynamic) = &self.dynamic_file {
-            self.membership = read_dynamic(source, file, dynamic, self.multi_address, world)?;
-            self.proposed_membership = read_proposed(file.name(), self.multi_address, world);
-        } else {
-            self.membership = read_members(file, self.multi_address)?;
-        }
-        self.judge_members(source, file)?;
+        let dynamic = self.dynamic_file.as_deref();
+        let read = Memberships::read(source, file, dynamic, self.multi_address, world)?;
+        self.judge_members(source, file, &read)?;
+        self.membership = read.committed;
+        self.proposed_membership = read.last_seen;
         self.my_id = read_my_id(data_dir, world)?;
         self.judge_role(source);
-        if self.mode == Mode::Ensemble {
-            self.judge_limits(source, file, data_dir)?;
-        }
         Ok(())
     }
 
-    fn judge_members(&mut self, source: &mut Source, file: &Properties) -> Result<(), ConfigError> {
-        let voters = self.membership.voters().count();
-        let observers = self.membership.observers().count();
+    fn judge_members(
+        &self,
+        source: &mut Source,
+        file: &Properties,
+        read: &Memberships,
+    ) -> Result<(), ConfigError> {
+        let members = read.committed.as_ref();
+        let voters = members.map_or(0, |members| members.voters().len());
+        let observers = members.map_or(0, |members| members.members().len() - voters);
         let at = || Some(Location::file(file.name()));
         if voters == 0 && !self.standalone_enabled {
-            let what = "standaloneEnabled is false and no participant is listed";
             return Err(ConfigError::new(
                 at(),
-                what,
+                "standaloneEnabled is false and no participant is listed",
                 "add server lines or set standaloneEnabled=true",
             ));
         }
-        if observers > 0 && (voters == 0 || voters == 1 && self.standalone_enabled) {
-            let what = format!("{observers} observers are listed and {voters} participants");
+        if read.has_only_observers || observers > 0 && voters == 1 && self.standalone_enabled {
+            let voters = if voters == 0 { "no" } else { "only one" };
             return Err(ConfigError::new(
                 at(),
-                what,
+                format!("observers are listed, but {voters} participant"),
                 "observers need an ensemble of participants; list them",
             ));
         }
@@ -200,65 +213,123 @@ impl Ensemble {
                 ),
             );
         }
-        let distributed = !self.standalone_enabled || voters > 1;
-        self.mode = if distributed {
-            Mode::Ensemble
-        } else {
-            Mode::Standalone
-        };
         Ok(())
     }
 
     /// The role in the server lines wins (features RG-15).
     fn judge_role(&mut self, source: &mut Source) {
-        let member = self.my_id.and_then(|id| self.membership.members.get(&id));
-        let by_line = member.map_or(PeerType::Participant, |m| m.peer_type);
-        if by_line != self.peer_type {
+        let by_line = self.own_line().map_or(Role::Participant, |line| line.role);
+        if by_line != self.role {
             let text = format!(
                 "peerType is {}, but the server lines say {by_line}, and they win",
-                self.peer_type
+                self.role
             );
             source.warn("peerType", text);
-            self.peer_type = by_line;
+            self.role = by_line;
         }
     }
 
-    fn judge_limits(
+    /// Whether these settings are of an ensemble (features RG-13).
+    fn is_distributed(&self) -> bool {
+        let voters = self
+            .membership
+            .as_ref()
+            .map(|members| members.voters().len());
+        voters.is_some_and(|voters| !self.standalone_enabled || voters > 1)
+    }
+
+    /// Alone or in an ensemble; what a member must know is checked here. `client` is what `zoo.cfg` says of clients,
+    /// `tick` the length of a tick.
+    pub(crate) fn mode(
         &self,
         source: &Source,
         file: &Properties,
         data_dir: &Path,
-    ) -> Result<(), ConfigError> {
-        for (key, value, example) in [
-            ("initLimit", self.init_limit, 10),
-            ("syncLimit", self.sync_limit, 5),
-        ] {
-            if value == 0 {
-                let at = source
-                    .location(key)
-                    .or_else(|| Some(Location::file(file.name())));
-                return Err(ConfigError::new(
-                    at,
-                    format!("{key} is not set"),
-                    format!("add e.g. {key}={example}"),
-                ));
+        client: Option<&Listen>,
+        tick: Duration,
+    ) -> Result<Mode, ConfigError> {
+        let Some(committed) = self.membership.as_ref().filter(|_| self.is_distributed()) else {
+            return Ok(Mode::Standalone);
+        };
+        let limit = |key, ticks: i32, example| {
+            let refuse = |what: String| {
+                let whole = || Location::file(file.name());
+                let at = source.location(key).unwrap_or_else(whole);
+                ConfigError::new(Some(at), what, format!("write e.g. {key}={example}"))
+            };
+            match u32::try_from(ticks) {
+                Ok(0) => Err(refuse(format!("{key} is not set"))),
+                Ok(ticks) => Ok(ticks),
+                Err(_) => Err(refuse(format!("{key} = {ticks} is not a number of ticks"))),
             }
+        };
+        let init_limit = limit("initLimit", self.init_limit, 10)?;
+        let sync_limit = limit("syncLimit", self.sync_limit, 5)?;
+        let connect_limit = u32::try_from(self.connect_to_learner_master_limit).unwrap_or(0);
+        let (sid, role) = self.judge_my_id(committed, file, data_dir)?;
+        let mut committed = committed.clone();
+        if let Some(client) = client {
+            committed.set_static_client(sid, written(client));
         }
-        if self.my_id.is_none() {
-            let what = format!("myid file is missing in {}", data_dir.display());
-            let advice = "write this server's number there, as in its server line";
+        let last_seen = self.proposed_membership.clone();
+        Ok(Mode::Member(Box::new(ThisMember {
+            sid,
+            role,
+            last_seen: last_seen.filter(|seen| seen.version() > committed.version()),
+            committed,
+            init_limit,
+            sync_limit,
+            connect_limit: if connect_limit == 0 {
+                init_limit
+            } else {
+                connect_limit
+            },
+            election_silence_max: self
+                .election_silence_max
+                .unwrap_or_else(|| tick.saturating_mul(sync_limit)),
+            listens_everywhere: self.listen_on_all_ips,
+        })))
+    }
+
+    /// A member without a number, or with one that no server line has, cannot be (quorum 2.3).
+    fn judge_my_id(
+        &self,
+        members: &Membership,
+        file: &Properties,
+        data_dir: &Path,
+    ) -> Result<(Sid, Role), ConfigError> {
+        let Some(sid) = self.my_id else {
             return Err(ConfigError::new(
                 Some(Location::file(file.name())),
-                what,
-                advice,
+                format!("myid file is missing in {}", data_dir.display()),
+                "write this server's number there, as in its server line",
             ));
-        }
-        Ok(())
+        };
+        let Some(role) = members.role(sid) else {
+            let listed: Vec<String> = members.members().keys().map(Sid::to_string).collect();
+            return Err(ConfigError::unexpected(
+                Some(Location::line(
+                    &data_dir.join("myid").display().to_string(),
+                    1,
+                )),
+                format!(
+                    "myid is {sid}, but the servers of this ensemble are {}",
+                    listed.join(", ")
+                ),
+                "correct myid, or add a server line for it; a server that was removed cannot start",
+            ));
+        };
+        Ok((sid, role))
+    }
+
+    /// This server's own line, if there is one.
+    pub fn own_line(&self) -> Option<&Member> {
+        self.membership.as_ref()?.member(self.my_id?)
     }
 
     /// This server's own address for clients, if its server line has one.
     pub fn own_client_address(&self) -> Option<&ClientAddress> {
-        self.membership.members.get(&self.my_id?)?.client.as_ref()
+        self.own_line()?.client.as_ref()
     }
 
     /// The client address that counts: that of the own server line, which must not contradict
@@ -272,11 +343,9 @@ impl Ensemble {
         let Some(own) = self.own_client_address() else {
             return Ok(from_file);
         };
+        let own = &own.at;
         let address = world.resolve(&own.host).map_err(|error| {
-            let what = format!(
-                "client address {}:{} of this server's line: {error}",
-                own.host, own.port
-            );
+            let what = format!("client address {own} of this server's line: {error}");
             source.refuse("server.N", what, "give an address of this machine")
         })?;
         let listen = Listen::at(&own.host, address, own.port);
@@ -314,158 +383,38 @@ fn snapshot_size_factor(source: &mut Source) -> Result<f64, ConfigError> {
     Ok(0.33)
 }
 
-/// Reads the server, group and weight lines among all others.
-fn read_members(file: &Properties, multi_address: bool) -> Result<Membership, ConfigError> {
-    let mut membership = Membership::default();
-    let mut hierarchical = false;
-    // The last of two entries with one key wins; going backwards, the first seen does.
-    for entry in file.entries().iter().rev() {
-        let (key, value) = (trimmed(&entry.key), trimmed(&entry.value));
-        let wrong = |what: String| {
-            let advice =
-                "the form is server.N=host:quorumPort:electionPort[:role][;[address:]clientPort]";
-            ConfigError::new(Some(file.location(entry)), what, advice)
-        };
-        let number = |text: &str| {
-            text.parse::<i64>()
-                .map_err(|_| wrong(format!("\"{text}\" in {key} is not a number")))
-        };
-        let id = || number(key.split_once('.').map_or("", |(_, id)| id));
-        if key.starts_with("server.") {
-            let member = Member::parse(value)
-                .map_err(|problem| wrong(format!("{key}={value} {problem}")))?;
-            if member.addresses.len() > 1 && !multi_address {
-                return Err(wrong(format!(
-                    "{key} has several addresses and multiAddress.enabled is not true"
-                )));
-            }
-            membership.members.entry(MemberId(id()?)).or_insert(member);
-        } else if key.starts_with("group") {
-            hierarchical = true;
-            let group = id()?;
-            for member in value.split(':') {
-                let member = MemberId(number(member)?);
-                if membership
-                    .groups
-                    .insert(member, group)
-                    .is_some_and(|other| other != group)
-                {
-                    return Err(wrong(format!("server {member} is in two groups")));
-                }
-            }
-        } else if key.starts_with("weight") {
-            hierarchical = true;
-            membership
-                .weights
-                .entry(MemberId(id()?))
-                .or_insert(number(value)?);
-        }
-    }
-    if hierarchical {
-        complete_hierarchy(file, &mut membership)?;
-    }
-    Ok(membership)
+/// A wait that -1 leaves to something else.
+fn not_negative_millis(source: &mut Source, key: &str) -> Result<Option<Duration>, ConfigError> {
+    let given = source.int(key)?;
+    Ok(u64::try_from(given).ok().map(Duration::from_millis))
 }
 
-/// In hierarchical quorums every voter has a group, and a weight of 1 unless it is given.
-fn complete_hierarchy(file: &Properties, membership: &mut Membership) -> Result<(), ConfigError> {
-    let voters: Vec<MemberId> = membership.voters().map(|(id, _)| id).collect();
-    for id in voters {
-        if !membership.groups.contains_key(&id) {
-            let what = format!("server {id} is in no group, although groups or weights are given");
-            return Err(ConfigError::new(
-                Some(Location::file(file.name())),
-                what,
-                "add it to a group line",
-            ));
-        }
-        membership.weights.entry(id).or_insert(1);
-    }
-    Ok(())
+/// As above, where nothing is no time either.
+fn positive_millis(source: &mut Source, key: &str) -> Result<Option<Duration>, ConfigError> {
+    Ok(not_negative_millis(source, key)?.filter(|wait| !wait.is_zero()))
 }
 
-fn read_dynamic(
-    source: &Source,
-    static_file: &Properties,
-    path: &Path,
-    multi_address: bool,
-    world: &dyn World,
-) -> Result<Membership, ConfigError> {
-    let is_member_key = |key: &str| {
-        key.starts_with("server.") || key.starts_with("group") || key.starts_with("weight")
-    };
-    if let Some(entry) = static_file
-        .entries()
-        .iter()
-        .find(|e| is_member_key(trimmed(&e.key)))
-    {
-        let what = format!(
-            "{} is given here, although dynamicConfigFile is",
-            trimmed(&entry.key)
-        );
-        return Err(ConfigError::new(
-            Some(static_file.location(entry)),
-            what,
-            "move it to the dynamic file",
-        ));
-    }
-    let name = path.display().to_string();
-    let bytes = world.read(path).map_err(|error| {
-        source.refuse(
-            "dynamicConfigFile",
-            format!("cannot read {name}: {error}"),
-            "give the file of the server lines",
-        )
-    })?;
-    let dynamic = Properties::parse(&name, &bytes)?;
-    for entry in dynamic.entries() {
-        let key = trimmed(&entry.key);
-        let what = match key {
-            "version" => "a version belongs into the file's name, not into the file".to_owned(),
-            _ if !is_member_key(key) => format!("{key} is not of a dynamic file"),
-            _ => continue,
-        };
-        let advice = "a dynamic file has server, group and weight lines only";
-        return Err(ConfigError::new(
-            Some(dynamic.location(entry)),
-            what,
-            advice,
-        ));
-    }
-    let mut membership = read_members(&dynamic, multi_address)?;
-    membership.version = version_in_name(&name).unwrap_or(0);
-    Ok(membership)
+fn count(source: &mut Source, key: &str) -> Result<usize, ConfigError> {
+    Ok(usize::try_from(source.int(key)?).unwrap_or(0))
 }
 
-/// A file that cannot be read or understood says nothing, as in Apache's server.
-fn read_proposed(static_name: &str, multi_address: bool, world: &dyn World) -> Option<Membership> {
-    let name = format!("{static_name}.dynamic.next");
-    let bytes = world.read(Path::new(&name)).ok()?;
-    let next = Properties::parse(&name, &bytes).ok()?;
-    let mut membership = read_members(&next, multi_address).ok()?;
-    let version = next
-        .entries()
-        .iter()
-        .rev()
-        .find(|e| trimmed(&e.key) == "version")?;
-    membership.version = i64::from_str_radix(trimmed(&version.value), 16).ok()?;
-    Some(membership)
-}
-
-/// The hexadecimal number after the last dot, as in `zoo.cfg.dynamic.100000000`.
-fn version_in_name(name: &str) -> Option<i64> {
-    i64::from_str_radix(name.rsplit_once('.')?.1, 16).ok()
+/// Where clients are served, as a server line would write it.
+fn written(client: &Listen) -> HostPort {
+    HostPort {
+        host: client.host().unwrap_or("0.0.0.0").to_owned(),
+        port: client.port(),
+    }
 }
 
 /// One line with a decimal number, without blanks; a longer file than this is something else.
-fn read_my_id(data_dir: &Path, world: &dyn World) -> Result<Option<MemberId>, ConfigError> {
+fn read_my_id(data_dir: &Path, world: &dyn World) -> Result<Option<Sid>, ConfigError> {
     let path = data_dir.join("myid");
     let Ok(bytes) = world.read(&path) else {
         return Ok(None);
     };
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(64)]);
     let line = text.split(['\n', '\r']).next().unwrap_or_default();
-    line.parse().map(|id| Some(MemberId(id))).map_err(|_| {
+    line.parse().map(|id| Some(Sid(id))).map_err(|_| {
         let at = Some(Location::line(&path.display().to_string(), 1));
         let shown = line.escape_debug();
         ConfigError::new(

@@ -41,6 +41,8 @@ impl fmt::Display for Location {
 /// The exit codes with which a server that cannot start ends; Apache's numbers (features TL-13).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
+    /// What Apache's server finds out too late to call it a wrong configuration.
+    Unexpected = 1,
     /// Bad arguments or configuration.
     InvalidInvocation = 2,
     /// A data directory is missing, of the wrong kind or not writable.
@@ -75,6 +77,18 @@ impl ConfigError {
             what: what.into(),
             advice: advice.into(),
             exit: ExitCode::InvalidInvocation,
+        }
+    }
+
+    /// An error that ends the process with [`ExitCode::Unexpected`].
+    pub fn unexpected(
+        location: Option<Location>,
+        what: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            exit: ExitCode::Unexpected,
+            ..Self::new(location, what, advice)
         }
     }
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::config::Config;
-use crate::ensemble::Mode;
 use crate::error::{ConfigError, Location};
+use crate::mode::Mode;
 use crate::notice::{Notice, Severity};
 use crate::setting::{Kind, PREFIX, Place, Setting, Status};
 use crate::source::Source;
@@ -251,7 +251,7 @@ fn remark_unsafe(config: &Config, source: &mut Source) {
         let text = "snapshot.trust.empty=true: a lost snapshot goes unnoticed; take it out after an upgrade from 3.4";
         source.say(Severity::Unsafe, "snapshot.trust.empty", text);
     }
-    if config.mode() == Mode::Standalone && config.read_only_mode {
+    if config.mode == Mode::Standalone && config.read_only_mode {
         let text =
             "readonlymode.enabled: a standalone server is never read-only; only isro is answered";
         source.say(Severity::Debug, "readonlymode.enabled", text);

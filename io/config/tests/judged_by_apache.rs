@@ -9,7 +9,8 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-use zabra_config::{Config, Listen, Mode, Nowhere, PeerType, SystemProperties, World};
+use zabra_config::{Config, Listen, Mode, Nowhere, SystemProperties, World};
+use zabra_quorum::Role;
 
 const VECTORS: &str = include_str!("vectors/judged.txt");
 
@@ -45,7 +46,7 @@ fn summary(config: &Config) -> String {
     let (times, storage) = (config.sessions, &config.storage);
     format!(
         "OK dist={} client={} secure={} tick={} min={} max={} cnx={} data={} log={} retain={} purge={} peer={} qv={}",
-        config.mode() == Mode::Ensemble,
+        matches!(config.mode, Mode::Member(_)),
         port(&config.client),
         port(&config.secure_client),
         times.tick.as_millis(),
@@ -58,8 +59,13 @@ fn summary(config: &Config) -> String {
         storage
             .purge_interval
             .map_or(0, |interval| interval.as_secs() / 3600),
-        u8::from(config.ensemble.peer_type == PeerType::Observer),
-        config.ensemble.membership.to_string().replace('\n', "~"),
+        u8::from(config.ensemble.role == Role::Observer),
+        config
+            .ensemble
+            .membership
+            .as_ref()
+            .map_or_else(|| "version=0".to_owned(), ToString::to_string)
+            .replace('\n', "~"),
     )
 }
 

@@ -10,7 +10,7 @@ fn the_sample_configuration_is_of_a_standalone_server_and_gives_no_reason_for_re
     let bytes = std::fs::read(path).unwrap();
     let config =
         Config::from_bytes("zoo_sample.cfg", &bytes, &SystemProperties::new(), &Nowhere).unwrap();
-    assert_eq!(config.mode(), Mode::Standalone);
+    assert_eq!(config.mode, Mode::Standalone);
     let remarks: Vec<_> = config
         .notices
         .iter()

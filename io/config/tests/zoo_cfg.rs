@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use zabra_config::{
-    Compression, Config, ConfigError, Invocation, Listen, MemberId, Metrics, Mode, Nowhere,
-    PeerType, Severity, SystemProperties, World,
+    Compression, Config, ConfigError, Invocation, Listen, Metrics, Mode, Nowhere, Severity,
+    SystemProperties, ThisMember, World,
 };
+use zabra_quorum::{ConfigVersion, Role, Sid};
 
 /// A world of a few files; every name is 10.0.0.1.
 #[derive(Default)]
@@ -51,6 +52,13 @@ fn load(cfg: &str) -> Config {
         .unwrap_or_else(|error| panic!("{cfg}: {error}"))
 }
 
+fn this_member(config: &Config) -> &ThisMember {
+    match &config.mode {
+        Mode::Member(member) => member,
+        Mode::Standalone => panic!("standalone"),
+    }
+}
+
 fn refusal(cfg: &str) -> String {
     let error = load_with(cfg, &[], &Nowhere).expect_err(cfg);
     assert_eq!(error.exit().code(), 2, "{error}");
@@ -77,7 +85,7 @@ const THREE: &str =
 #[test]
 fn what_is_not_written_has_apaches_default() {
     let config = load("");
-    assert_eq!(config.mode(), Mode::Standalone);
+    assert_eq!(config.mode, Mode::Standalone);
     assert_eq!(config.sessions.tick, Duration::from_secs(3));
     assert_eq!(config.sessions.timeout_min, Duration::from_secs(6));
     assert_eq!(config.sessions.timeout_max, Duration::from_secs(60));
@@ -261,11 +269,11 @@ fn every_refusal_says_what_where_and_what_to_do() {
         ),
         (
             "dataDir=/d\nserver.x=a:1:2",
-            "zoo.cfg:2: \"x\" in server.x is not a number",
+            "zoo.cfg:2: `server.x`: a number from 0 on must follow",
         ),
         (
             "dataDir=/d\nserver.1=a:1",
-            "zoo.cfg:2: server.1=a:1 lacks a port",
+            "zoo.cfg:2: server.1=a:1: a port is a number",
         ),
         (
             "dataDir=/d\nserver.1=a:1:2|b:1:2",
@@ -277,11 +285,11 @@ fn every_refusal_says_what_where_and_what_to_do() {
         ),
         (
             "dataDir=/d\nserver.1=a:1:2:observer",
-            "zoo.cfg: 1 observers are listed and 0 participants",
+            "zoo.cfg: observers are listed, but no participant",
         ),
         (
             "dataDir=/d\nserver.1=a:1:2:observer\nserver.2=b:1:2",
-            "zoo.cfg: 1 observers are listed and 1 participants",
+            "zoo.cfg: observers are listed, but only one participant",
         ),
         (
             "dataDir=/d\ndynamicConfigFile=f\nserver.1=a:1:2",
@@ -449,20 +457,12 @@ fn the_old_form_has_no_limit_of_connections_unless_given() {
 fn several_voters_make_an_ensemble_which_needs_limits_and_myid() {
     let files = Files::with(&[("/data/myid", "2\n")]);
     let config = load_with(&format!("{MINIMAL}{THREE}"), &[], &files).unwrap();
-    assert_eq!(config.mode(), Mode::Ensemble);
-    assert_eq!(config.ensemble.my_id, Some(MemberId(2)));
-    assert_eq!(
-        (config.ensemble.init_limit, config.ensemble.sync_limit),
-        (10, 5)
-    );
-    assert_eq!(config.ensemble.membership.voters().count(), 3);
-    let refused = config.require_standalone().expect_err("an ensemble");
-    assert!(
-        refused.to_string().contains("ensembles are not built yet"),
-        "{refused}"
-    );
-    assert_eq!(refused.exit().code(), 2);
-    assert!(load("").require_standalone().is_ok());
+    let member = this_member(&config);
+    assert_eq!((member.sid, member.role), (Sid(2), Role::Participant));
+    assert_eq!((member.init_limit, member.sync_limit), (10, 5));
+    assert_eq!(member.connect_limit, 10);
+    assert_eq!(member.committed.voters().len(), 3);
+    assert_eq!(load("").mode, Mode::Standalone);
 
     assert!(
         refusal(&format!("{MINIMAL}{THREE}"))
@@ -480,7 +480,7 @@ fn several_voters_make_an_ensemble_which_needs_limits_and_myid() {
         assert!(
             error
                 .to_string()
-                .starts_with(&format!("zoo.cfg: {key} is not set; add")),
+                .starts_with(&format!("zoo.cfg: {key} is not set; write")),
             "{error}"
         );
     }
@@ -504,7 +504,7 @@ fn one_server_line_runs_standalone_with_a_remark_and_gives_the_client_address() 
         &files,
     )
     .unwrap();
-    assert_eq!(config.mode(), Mode::Standalone);
+    assert_eq!(config.mode, Mode::Standalone);
     assert_eq!(
         config.client.as_ref().map(ToString::to_string).as_deref(),
         Some("10.0.0.9:2182")
@@ -525,10 +525,8 @@ fn one_server_line_runs_standalone_with_a_remark_and_gives_the_client_address() 
     );
 
     let ensemble = "dataDir=/d\nclientPort=2181\nstandaloneEnabled=false\ninitLimit=1\nsyncLimit=1\nserver.1=a:2888:3888";
-    assert_eq!(
-        load_with(ensemble, &[], &files).unwrap().mode(),
-        Mode::Ensemble
-    );
+    let alone = load_with(ensemble, &[], &files).unwrap();
+    assert_eq!(this_member(&alone).committed.voters().len(), 1);
 }
 
 #[test]
@@ -540,7 +538,7 @@ fn the_role_in_the_server_line_wins() {
         &files,
     )
     .unwrap();
-    assert_eq!(config.ensemble.peer_type, PeerType::Observer);
+    assert_eq!(this_member(&config).role, Role::Observer);
     assert!(
         remarks(&config, Severity::Warning)
             .iter()
@@ -577,17 +575,13 @@ fn a_dynamic_file_gives_the_members_and_its_name_the_version() {
     ]);
     let cfg = "dataDir=/d\ninitLimit=10\nsyncLimit=5\ndynamicConfigFile=/c/zoo.cfg.dynamic.1f\n";
     let config = load_with(cfg, &[], &files).unwrap();
-    assert_eq!(config.mode(), Mode::Ensemble);
     assert_eq!(
         config.client,
         Some(Listen::at("0.0.0.0", IpAddr::from([0, 0, 0, 0]), 2181))
     );
-    assert!(
-        config
-            .ensemble
-            .membership
-            .to_string()
-            .ends_with("\nversion=1f")
+    assert_eq!(
+        this_member(&config).committed.version(),
+        ConfigVersion(0x1f)
     );
 
     for (line, problem) in [
@@ -615,14 +609,14 @@ fn groups_make_weights_complete() {
         &files,
     )
     .unwrap();
-    let text = config.ensemble.membership.to_string();
+    let text = this_member(&config).committed.to_string();
     assert!(
         text.contains("group.1=1:2\ngroup.2=3\nweight.1=1\nweight.2=5\nweight.3=1\nversion=0"),
         "{text}"
     );
     for (groups, problem) in [
         ("group.1=1:2", "server 3 is in no group"),
-        ("group.1=1\ngroup.2=1:2:3", "in two groups"),
+        ("group.1=1\ngroup.2=1:2:3", "in more than one group"),
     ] {
         let error =
             load_with(&format!("{MINIMAL}{THREE}{groups}\n"), &[], &files).expect_err(groups);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use thiserror::Error;
 use tracing::{error, info, warn};
-use zabra_config::{Config, ConfigError};
+use zabra_config::{Config, ConfigError, Mode};
 use zabra_peer::{Peer, Restored};
 use zabra_proto::Zxid;
 use zabra_serve::{Clients, Replica};
@@ -148,7 +148,13 @@ impl Server {
 
     /// The same on another file system, for tests with one that misbehaves.
     pub fn start_on(config: Config, vfs: Arc<dyn Vfs>) -> Result<Self, StartError> {
-        config.require_standalone()?;
+        if let Mode::Member(_) = config.mode {
+            return Err(StartError::Config(ConfigError::new(
+                None,
+                "this configures a member of an ensemble, which the server cannot start yet",
+                "for a standalone server remove the server lines and standaloneEnabled=false",
+            )));
+        }
         zabra_config::dirs::prepare(&config.storage)?;
         let listener = listen(&config)?;
         let address = listener.address();
