@@ -5,12 +5,14 @@
 //!
 //! - [`mod@run`]: from a configuration to a server that runs, and to its end.
 //! - [`seat`]: what one thread owns while it polls, the round, and how the seat changes hands during a flush.
+//! - `links`: the sockets between the servers of an ensemble.
 //! - [`net`]: listeners, sockets, the readiness loop's system calls.
 //! - [`words`]: the answers to four-letter words.
 //! - [`stats`]: what is counted.
 
 #![forbid(unsafe_code)]
 
+mod links;
 pub mod net;
 pub mod run;
 pub mod seat;

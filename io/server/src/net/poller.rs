@@ -22,10 +22,16 @@ pub enum Source {
     Signals,
     /// A connection.
     Conn(ConnId),
+    /// A socket of the election port.
+    Election(u32),
+    /// A socket of the quorum port.
+    Quorum(u32),
 }
 
-// Connection ids have a generation in their high half; the highest one is left to the others.
+// Connection ids have a generation in their high half; the highest ones are left to the others.
 const OTHERS: u64 = (u32::MAX as u64) << 32;
+const ELECTION: u64 = (u32::MAX as u64 - 1) << 32;
+const QUORUM: u64 = (u32::MAX as u64 - 2) << 32;
 const WAKER: u64 = u64::MAX;
 const SIGNALS: u64 = u64::MAX - 1;
 
@@ -35,6 +41,8 @@ impl Source {
             Self::Waker => WAKER,
             Self::Signals => SIGNALS,
             Self::Listener(number) => OTHERS | u64::from(number),
+            Self::Election(number) => ELECTION | u64::from(number),
+            Self::Quorum(number) => QUORUM | u64::from(number),
             Self::Conn(id) => id.0,
         })
     }
@@ -43,7 +51,9 @@ impl Source {
         match data.u64() {
             WAKER => Self::Waker,
             SIGNALS => Self::Signals,
-            other if other >= OTHERS => Self::Listener((other & !OTHERS) as u32),
+            other if other >= OTHERS => Self::Listener(other as u32),
+            other if other >= ELECTION => Self::Election(other as u32),
+            other if other >= QUORUM => Self::Quorum(other as u32),
             id => Self::Conn(ConnId(id)),
         }
     }
@@ -217,6 +227,10 @@ mod tests {
             Source::Signals,
             Source::Listener(0),
             Source::Listener(7),
+            Source::Election(0),
+            Source::Election(u32::MAX),
+            Source::Quorum(0),
+            Source::Quorum(u32::MAX),
             Source::Conn(ConnId(0)),
             Source::Conn(ConnId(5 << 32 | 9)),
         ] {

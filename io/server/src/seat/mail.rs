@@ -3,10 +3,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::links::LinkLetter;
 use crate::net::Waker;
 
-/// Messages, each kept until the poller looks: only the newest of a kind counts.
-#[derive(Debug, Default, Clone)]
+/// Messages, each kept until the poller looks.
+#[derive(Debug, Default)]
 pub(crate) struct Letters {
     /// The server is to stop.
     pub(crate) stop: bool,
@@ -14,6 +15,8 @@ pub(crate) struct Letters {
     pub(crate) disk_low: Option<bool>,
     /// A snapshot is written, after so long, or could not be.
     pub(crate) snapshot: Option<Result<Duration, ()>>,
+    /// From the threads that connect to other servers.
+    pub(crate) links: Vec<LinkLetter>,
 }
 
 /// The poller's letter box, with the bell.
@@ -53,7 +56,7 @@ impl Mailbox {
     }
 
     fn letters(&self) -> MutexGuard<'_, Letters> {
-        // Every change is a plain assignment: a panic elsewhere cannot leave it half done.
+        // Every change is an assignment or a push: a panic elsewhere cannot leave it half done.
         self.letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -217,6 +217,7 @@ impl Seat {
                 }
                 Source::Waker => self.on_mail(shared, now),
                 Source::Signals => self.on_signal(),
+                Source::Election(_) | Source::Quorum(_) => {}
             }
         }
     }
