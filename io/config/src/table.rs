@@ -158,9 +158,9 @@ const STORAGE: &[Setting] = &[
     prop("SP-44", "serializeLastProcessedZxid.enabled", Bool, "true").is(S, Acts, "writes the last zxid into snapshots"),
     prop("SP-60", "digest.enabled", Bool, "true").is(S, Acts, "keeps a digest of the tree and writes it to log and snapshots"),
     prop("SP-73", "closeSessionTxn.enabled", Bool, "true").is(R, Acts, "closeSession transactions list the ephemerals"),
-    prop("SP-25", "flushDelay", Long, "0").is(S, Accepted, "ms by which a flush of the log may be held back for more transactions"),
-    prop("SP-26", "maxWriteQueuePollTime", Long, "").is(R, Accepted, "ms to wait for more transactions while a flush is held back; flushDelay / 3"),
-    prop("SP-27", "maxBatchSize", Int, "1000").is(S, Accepted, "transactions after which the log is flushed"),
+    prop("SP-25", "flushDelay", Long, "0").is(S, Acts, "ms after a flush of the log for which the next one is held back, to take more transactions along; 0 is not at all"),
+    prop("SP-26", "maxWriteQueuePollTime", Long, "").is(R, Acts, "ms without a further transaction after which a flush is held back no longer; flushDelay / 3"),
+    prop("SP-27", "maxBatchSize", Int, "1000").is(S, Acts, "transactions that one flush of the log takes at most, and that end its being held back"),
 ];
 
 #[rustfmt::skip]

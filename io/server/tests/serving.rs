@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use common::{Client, GatedVfs, Running, config, connect_request, frame, read_frame, word};
-use zabra_proto::client::RequestHeader;
+use zabra_proto::client::{RequestHeader, SetDataRequest};
 use zabra_proto::{ErrorCode, OpCode, SessionId, Xid};
 
 #[test]
@@ -95,6 +95,67 @@ fn while_a_flush_hangs_others_are_served_and_nothing_is_acknowledged() {
     }
     let set = reader.set("/2", b"on");
     assert_eq!(reader.ask(&set), ErrorCode::OK);
+    server.stop();
+}
+
+#[test]
+fn a_flush_that_may_wait_takes_as_many_transactions_as_it_may_and_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let vfs = GatedVfs::default();
+    let gate = std::sync::Arc::clone(&vfs.gate);
+    // So long that only the number of transactions ends the wait.
+    let lines = "flushDelay=3600000\nmaxWriteQueuePollTime=3600000\nmaxBatchSize=3";
+    let server = Running::start_on(config(dir.path(), lines), std::sync::Arc::new(vfs));
+    let mut sockets = [(); 3].map(|()| TcpStream::connect(server.address).unwrap());
+    let connect = connect_request(SessionId::NONE, &[0; 16]);
+    sockets
+        .iter_mut()
+        .for_each(|socket| socket.write_all(&connect).unwrap());
+    for socket in &mut sockets {
+        assert_eq!(read_frame(socket).unwrap().len(), 37);
+    }
+    let before = gate.passed();
+    let set = SetDataRequest {
+        path: "/".into(),
+        data: Some(b"x"),
+        version: -1,
+    };
+    let header = RequestHeader {
+        xid: Xid(1),
+        op: OpCode::SetData.code(),
+    };
+    for round in 1..=10 {
+        for socket in &mut sockets {
+            socket.write_all(&frame(&[&header, &set])).unwrap();
+        }
+        for socket in &mut sockets {
+            assert_eq!(read_frame(socket).unwrap().len(), 84);
+        }
+        assert_eq!(gate.passed() - before, round);
+    }
+    sockets[0]
+        .write_all(&frame(&[&header, &set]).repeat(30))
+        .unwrap();
+    (0..30).for_each(|_| drop(read_frame(&mut sockets[0]).unwrap()));
+    assert_eq!(gate.passed() - before, 20);
+    server.stop();
+}
+
+#[test]
+fn where_every_transaction_is_a_batch_each_has_its_flush() {
+    let dir = tempfile::tempdir().unwrap();
+    let vfs = GatedVfs::default();
+    let gate = std::sync::Arc::clone(&vfs.gate);
+    let server = Running::start_on(
+        config(dir.path(), "maxBatchSize=1"),
+        std::sync::Arc::new(vfs),
+    );
+    let mut client = Client::open(server.address);
+    let before = gate.passed();
+    let sets: Vec<u8> = (0..30).flat_map(|_| client.set("/", b"x")).collect();
+    client.send(&sets);
+    (0..30).for_each(|_| assert_eq!(client.reply().0.error, ErrorCode::OK));
+    assert_eq!(gate.passed() - before, 30);
     server.stop();
 }
 

@@ -12,6 +12,8 @@ use zabra_storage::{Compression, LogOptions, RecoverOptions};
 use zabra_tree::acl::{AclRules, DigestHash};
 use zabra_tree::{OwnerRules, TreeOptions};
 
+use crate::seat::FlushRules;
+
 /// While so much output waits, nothing more of the connection is read: each request would only add to it.
 const OUT_LEN_PAUSE: usize = 1 << 20;
 /// With so much output waiting a connection is closed (P95). One reply may be as long as the largest frame.
@@ -139,6 +141,15 @@ pub(super) fn log(config: &Config) -> LogOptions {
         segment_len_max: storage.log_size_max_bytes.unwrap_or(0),
         force_sync: storage.force_sync,
         ..LogOptions::default()
+    }
+}
+
+pub(super) fn flush(config: &Config) -> FlushRules {
+    let storage = &config.storage;
+    FlushRules {
+        delay_ms: storage.flush_delay.as_millis() as u64,
+        quiet_ms: storage.write_queue_poll_max.as_millis() as u64,
+        batch_max: storage.batch_max.map_or(usize::MAX, |max| max as usize),
     }
 }
 

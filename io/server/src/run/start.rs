@@ -21,8 +21,8 @@ use super::background::{Work, write_snapshot};
 use super::{Background, Loader, options};
 use crate::net::{Admission, Interest, Listener, ListenerOptions, Poller, Source, Waker};
 use crate::seat::{
-    Desk, Doorway, Fatal, Flusher, Handover, Held, Mailbox, Patience, READ_LEN, Seat, Shared,
-    SnapshotPlan, clock, hold,
+    Desk, Doorway, Fatal, Flusher, Gathering, Handover, Held, Mailbox, Patience, READ_LEN, Seat,
+    Shared, SnapshotPlan, clock, hold,
 };
 use crate::stats::{Basic, Metrics};
 
@@ -350,7 +350,11 @@ fn assemble(
     let poller = Poller::new()?;
     let shared = Shared {
         handover: Handover::new()?,
-        flusher: Flusher::new(log, config.storage.fsync_warning),
+        flusher: Flusher::new(
+            log,
+            config.storage.fsync_warning,
+            options::flush(&config).batch_max,
+        ),
         mailbox: Mailbox::new(Waker::new(&poller)?),
         background: Background::default(),
     };
@@ -409,6 +413,7 @@ fn seat(
         replica,
         effects: Vec::new(),
         batch: Vec::new(),
+        gathering: Gathering::new(options::flush(config), now.mono),
         metrics,
         snapshots,
         snapshot_runs: false,

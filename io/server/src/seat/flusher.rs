@@ -40,6 +40,8 @@ pub struct Flusher {
     log: Mutex<TxnLog>,
     queue: Mutex<Queue>,
     slow: SlowFlushes,
+    /// One flush takes no more transactions than these.
+    batch_max: usize,
 }
 
 /// Flushes that took longer than the operator likes: each is logged and counted (ST-20). A flush that is worth a line
@@ -78,9 +80,9 @@ struct Queue {
 }
 
 impl Flusher {
-    /// For this log; flushes that take longer than `slow_after` are logged.
+    /// For this log; flushes that take longer than `slow_after` are logged, and none takes more than `batch_max`.
     #[must_use]
-    pub fn new(log: TxnLog, slow_after: Duration) -> Self {
+    pub fn new(log: TxnLog, slow_after: Duration, batch_max: usize) -> Self {
         Self {
             log: Mutex::new(log),
             queue: Mutex::default(),
@@ -88,11 +90,12 @@ impl Flusher {
                 after: slow_after,
                 count: AtomicU64::new(0),
             },
+            batch_max: batch_max.max(1),
         }
     }
 
     /// Gives a batch to the flusher at work. If there is none the caller is the flusher from here on, and gets back
-    /// what to flush.
+    /// what to flush; what one flush may not take stays in the batch.
     pub fn offer(&self, batch: &mut Vec<Record>) -> Option<Vec<Record>> {
         let mut queue = self.queue();
         queue.waiting.append(batch);
@@ -100,7 +103,11 @@ impl Flusher {
             return None;
         }
         queue.taken = true;
-        Some(std::mem::take(&mut queue.waiting))
+        let mut todo = std::mem::take(&mut queue.waiting);
+        if todo.len() > self.batch_max {
+            *batch = todo.split_off(self.batch_max);
+        }
+        Some(todo)
     }
 
     /// Appends and syncs a batch. Only for the flusher.
@@ -146,7 +153,17 @@ impl Flusher {
             queue.taken = false;
             return None;
         }
-        Some(std::mem::take(&mut queue.waiting))
+        if queue.waiting.len() <= self.batch_max {
+            return Some(std::mem::take(&mut queue.waiting));
+        }
+        let rest = queue.waiting.split_off(self.batch_max);
+        Some(std::mem::replace(&mut queue.waiting, rest))
+    }
+
+    /// Whether somebody flushes. Who does rings the poller's bell at the end.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        self.queue().taken
     }
 
     /// Takes the report of a flusher without the seat.

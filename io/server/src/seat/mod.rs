@@ -8,6 +8,7 @@
 //! | Here | |
 //! |---|---|
 //! | [`Handover`], [`Flusher`] | who polls, who flushes |
+//! | [`when_to_flush`] | when a flush waits for more |
 //! | `doorway` | sockets of clients in and out |
 //! | `effects` | what the peer wants done |
 //! | `answer` | four-letter words |
@@ -18,6 +19,7 @@ pub mod clock;
 mod doorway;
 mod effects;
 mod flusher;
+mod gather;
 mod handover;
 mod mail;
 mod snapshots;
@@ -36,6 +38,8 @@ use zabra_storage::LogError;
 pub(crate) use answer::Desk;
 pub(crate) use doorway::Doorway;
 pub use flusher::{Durable, Flusher, Record};
+pub(crate) use gather::Gathering;
+pub use gather::{FlushAt, FlushRules, Gathered, when_to_flush};
 pub use handover::{Handover, PATIENCE, Patience};
 pub use mail::Mailbox;
 pub(crate) use snapshots::SnapshotPlan;
@@ -76,6 +80,7 @@ pub struct Seat {
     pub(crate) replica: Arc<RwLock<Replica>>,
     pub(crate) effects: Vec<Effect>,
     pub(crate) batch: Vec<Record>,
+    pub(crate) gathering: Gathering,
     pub(crate) metrics: Metrics,
     pub(crate) snapshots: SnapshotPlan,
     pub(crate) snapshot_runs: bool,
@@ -120,6 +125,9 @@ pub fn hold(shared: &Shared, mut seat: Box<Seat>) -> Result<Held, Fatal> {
             seat.part();
             return Ok(Held::Stopped);
         }
+        if !seat.is_time_to_flush(shared) {
+            continue;
+        }
         let Some(batch) = shared.flusher.offer(&mut seat.batch) else {
             continue;
         };
@@ -157,7 +165,22 @@ impl Seat {
         self.carry_out(now);
         self.doorway.send_all(&mut self.clients, now.mono);
         self.take_latencies();
+        self.gathering.note(self.batch.len(), now.mono);
         Ok(())
+    }
+
+    /// Whether what is gathered goes to the disk now. What is held back goes by itself if nobody else is flushing.
+    fn is_time_to_flush(&mut self, shared: &Shared) -> bool {
+        let gathering = &mut self.gathering;
+        let waits = gathering.holds_back()
+            && !self.batch.is_empty()
+            && !self.stopping
+            && !gathering.is_full()
+            && (shared.flusher.is_at_work() || !gathering.wait(clock::now().mono).is_zero());
+        if !waits {
+            gathering.begin();
+        }
+        !waits
     }
 
     pub(crate) fn take_latencies(&mut self) {
@@ -178,14 +201,18 @@ impl Seat {
 
     /// How long nothing need be done unless somebody comes.
     fn timeout(&self, shared: &Shared, now: MonoMillis) -> Option<Duration> {
-        if !self.batch.is_empty() {
+        if !self.batch.is_empty() && (self.stopping || !self.gathering.holds_back()) {
             return Some(Duration::ZERO);
         }
         if self.stopping {
             // A flusher without the seat rings when it is done.
             return shared.flusher.is_idle().then_some(Duration::ZERO);
         }
-        Some(Duration::from_millis(self.next_tick().since(now)))
+        let tick = Duration::from_millis(self.next_tick().since(now));
+        if self.batch.is_empty() || shared.flusher.is_at_work() {
+            return Some(tick);
+        }
+        Some(tick.min(self.gathering.wait(now)))
     }
 
     /// When [`Self::tick`] has something to do: every tick, when sessions expire, when silent connections are looked
@@ -299,6 +326,7 @@ impl Seat {
     /// Everything up to here is on disk.
     fn on_durable(&mut self, durable: Durable, shared: &Shared, now: Now) {
         self.patience.note(durable.took);
+        self.gathering.on_flushed(now.mono);
         self.metrics
             .note(Basic::Fsync, durable.took.as_millis() as u64);
         {

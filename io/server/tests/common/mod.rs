@@ -232,6 +232,7 @@ pub(crate) struct Gate {
 struct GateState {
     closed: bool,
     waiting: usize,
+    passed: usize,
 }
 
 impl Gate {
@@ -254,6 +255,11 @@ impl Gate {
         );
     }
 
+    /// How many syncs have gone through.
+    pub(crate) fn passed(&self) -> usize {
+        self.state.lock().unwrap().passed
+    }
+
     fn pass(&self) {
         let mut state = self.state.lock().unwrap();
         state.waiting += 1;
@@ -263,6 +269,7 @@ impl Gate {
             .wait_while(state, |state| state.closed)
             .unwrap();
         state.waiting -= 1;
+        state.passed += 1;
     }
 }
 
