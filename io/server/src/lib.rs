@@ -5,6 +5,7 @@
 //!
 //! - [`mod@run`]: from a configuration to a server that runs, and to its end.
 //! - [`seat`]: what one thread owns while it polls, the round, and how the seat changes hands during a flush.
+//! - [`history`]: what a member does to its history on disk, off the poller.
 //! - `links`: the sockets between the servers of an ensemble.
 //! - [`net`]: listeners, sockets, the readiness loop's system calls.
 //! - [`words`]: the answers to four-letter words.
@@ -12,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod history;
 mod links;
 pub mod net;
 pub mod run;

@@ -59,6 +59,20 @@ pub struct Trust {
     pub others_wrote: bool,
 }
 
+impl Trust {
+    /// Up to where txns are known to have been committed.
+    ///
+    /// What is committed stays so for ever, whoever runs: a truncation or a leader's snapshot never goes behind it. But
+    /// that holds for one history, and what shows that it is still the same one are the segments of the mark. Where Apache's
+    /// server ran in between, they may be another's: somebody may have removed the data and begun anew, leaving the mark
+    /// behind. Then nothing is known; a member's leader will say it, at the price of one longer tail in memory.
+    #[must_use]
+    pub fn decided(&self) -> Zxid {
+        let mark = self.mark.as_ref().filter(|_| !self.others_wrote);
+        mark.map_or(Zxid::ZERO, |mark| mark.committed)
+    }
+}
+
 /// A segment that has been read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinishedSegment {

@@ -6,6 +6,7 @@
 //! | log txns with group commit | [`TxnLog`] |
 //! | read txns back, at a start or for a learner | [`LogReader`] |
 //! | write and read snapshots | [`SnapshotWriter`], [`read_snapshot`] |
+//! | take and send snapshots between servers | [`StreamReader`], [`send_snapshot`] |
 //! | cut or replace the history, as a leader asks | [`truncate()`], [`adopt_snapshot`] |
 //! | remove what is not needed any more | [`purge()`] |
 //! | keep a member's promises | [`Epochs`] |
@@ -31,6 +32,7 @@ pub mod record;
 mod recover;
 mod segment;
 mod snapshot;
+mod stream;
 pub mod tools;
 mod truncate;
 mod vfs;
@@ -48,9 +50,10 @@ pub use real::RealVfs;
 pub use recover::{RecoverOptions, Recovered, RecoverySink, Start, recover};
 pub use segment::{Defect, DefectKind, Record, SegmentEnd, SegmentReader};
 pub use snapshot::{
-    Discard, Refusal, SnapshotDigest, SnapshotError, SnapshotFile, SnapshotSink, SnapshotTail,
-    SnapshotWriter, WrittenSnapshot, encode_seal, encode_tail, list_snapshots, read_snapshot,
-    read_snapshot_bytes,
+    Discard, PendingSnapshot, Refusal, SnapshotDigest, SnapshotError, SnapshotFile, SnapshotSink,
+    SnapshotTail, SnapshotWriter, WrittenSnapshot, encode_seal, encode_tail, list_snapshots,
+    read_snapshot, read_snapshot_bytes,
 };
+pub use stream::{SendError, StreamError, StreamReader, send_snapshot};
 pub use truncate::{adopt_snapshot, truncate};
 pub use vfs::{Access, DirEntry, Vfs, VfsFile};

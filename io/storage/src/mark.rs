@@ -8,6 +8,7 @@
 //! ```text
 //! zabra-mark 1
 //! base 0                        no snapshot below this zxid may be used (a state transfer replaced what was before)
+//! committed 2a                  everything up to here was committed, applied and flushed; 0 is not written
 //! sealed log.1 1838 11          segment, bytes, last zxid: never written again
 //! open log.12 4096 2f           the segment being written
 //! snapshot snapshot.11 1113     a snapshot that this server knows, and its length
@@ -35,6 +36,8 @@ use crate::vfs::{Vfs, read_small, replace_small};
 pub struct Mark {
     /// No snapshot below it may be used.
     pub base: Zxid,
+    /// Everything up to here was committed, applied and flushed when this was noted: recovery may apply it at once.
+    pub committed: Zxid,
     /// The segment being written.
     pub open: Option<Segment>,
     /// Finished segments.
@@ -81,9 +84,12 @@ impl Mark {
 
     fn encode(&self) -> Vec<u8> {
         let mut text = format!("zabra-mark 1\nbase {:x}\n", self.base.0);
+        // Writing to a string cannot fail.
+        if self.committed > Zxid::ZERO {
+            let _ = writeln!(text, "committed {:x}", self.committed.0);
+        }
         for (kind, segments) in [("sealed", &self.sealed[..]), ("open", self.open.as_slice())] {
             for s in segments {
-                // Writing to a string cannot fail.
                 let _ = writeln!(text, "{kind} {} {} {:x}", s.name, s.len, s.last.0);
             }
         }
@@ -104,6 +110,7 @@ impl Mark {
             let words: Vec<&str> = line.split(' ').collect();
             match words[..] {
                 ["base", zxid] => mark.base = hex(zxid)?,
+                ["committed", zxid] => mark.committed = hex(zxid)?,
                 ["sealed", name, len, last] => mark.sealed.push(segment(name, len, last)?),
                 ["open", name, len, last] => mark.open = Some(segment(name, len, last)?),
                 ["snapshot", name, len] => {
@@ -221,6 +228,16 @@ impl MarkFile {
         self.state().mark.clone()
     }
 
+    /// Notes that everything up to here is committed, applied and flushed. Nothing less may ever be said: what recovery
+    /// takes for committed can no longer be taken back.
+    pub fn committed(&self, zxid: Zxid) {
+        let mut state = self.state();
+        if zxid > state.mark.committed {
+            state.mark.committed = zxid;
+            state.changed = true;
+        }
+    }
+
     /// Changes what is known; [`Self::save`] makes it durable.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Mark)) {
         let mut state = self.state();
@@ -271,6 +288,7 @@ mod tests {
     fn sample() -> Mark {
         Mark {
             base: Zxid(7),
+            committed: Zxid(0x2a),
             open: Some(Segment {
                 name: "log.12".into(),
                 len: 4096,

@@ -29,6 +29,13 @@ use crate::vfs::{Access, Vfs, VfsFile};
 
 /// Takes the state: a snapshot's content, then the txns behind it.
 pub trait RecoverySink: SnapshotSink {
+    /// The snapshot is in, or there is none, and the txns behind `from` follow. Those up to `decided` are known to have been
+    /// committed; what is behind that may still be taken back.
+    fn replay(&mut self, from: Zxid, decided: Zxid) -> std::result::Result<(), Refusal> {
+        let _ = (from, decided);
+        Ok(())
+    }
+
     /// The next txn; `payload` is all of it, header included. A refusal stops the recovery (R14, P58).
     fn txn(&mut self, header: &TxnHeader, payload: &[u8]) -> std::result::Result<(), Refusal>;
 }
@@ -108,6 +115,11 @@ pub fn recover(
         Start::Snapshot(file) => file.zxid,
         _ => Zxid::ZERO,
     };
+    let decided = files.trust.decided();
+    if let Err(Refusal(why)) = sink.replay(from, decided) {
+        let dir = dirs.snap().to_owned();
+        return Err(StorageError::NoValidSnapshot { dir, why });
+    }
     let (end, replayed) = run.replay(&files, from, sink)?;
     run.note_effects_beyond(&tail, end.last);
     let last_zxid = end.last;
@@ -153,8 +165,9 @@ impl Recovery<'_> {
         }
         self.dirs.check_separation(vfs)?;
         if !self.options.read_only {
-            self.dirs.remove_temporaries(vfs)?;
+            // First of all: a snapshot that was about to be adopted still bears its temporary name.
             self.notes.extend(resume_truncation(self.vfs, self.dirs)?);
+            self.dirs.remove_temporaries(vfs)?;
         }
         Ok(())
     }
@@ -370,6 +383,7 @@ fn new_mark(files: Files, read: &[FinishedSegment]) -> Mark {
         snapshots,
         trust,
     } = files;
+    let committed = trust.decided();
     let old = trust.mark.unwrap_or_default();
     let unread = |s: &Segment| segments.contains(&s.name) && !read.iter().any(|r| r.name == s.name);
     let mut sealed: Vec<Segment> = old.segments().filter(|s| unread(s)).cloned().collect();
@@ -384,6 +398,7 @@ fn new_mark(files: Files, read: &[FinishedSegment]) -> Mark {
     let snapshots: BTreeMap<String, u64> = snapshots.into_iter().map(|s| (s.name, s.len)).collect();
     Mark {
         base: old.base,
+        committed,
         open: None,
         sealed,
         snapshots,

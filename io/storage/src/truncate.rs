@@ -8,6 +8,7 @@
 //! zabra-truncation 1
 //! to 100000005
 //! base 0                        the mark's new base, if not 0
+//! adopt snapshot.1 1113 zabra-tmp-snapshot.1   the snapshot that replaces the history, with its length
 //! cut log.100000001 894         the segment that holds the txn, and the byte behind it
 //! remove log.100000009          later segments, newest first
 //! drop snapshot.100000008       snapshots with later effects
@@ -29,7 +30,7 @@ use crate::history::{LogReader, PAYLOAD_MAX_DEFAULT, Trust};
 use crate::mark::{Mark, MarkFile, seal_text, unseal_text};
 use crate::names::{TRUNCATION, parse_log_name, parse_snapshot_name};
 use crate::record::{FILE_HEADER_LEN, RECORD_OVERHEAD};
-use crate::snapshot::{Discard, list_snapshots, read_snapshot};
+use crate::snapshot::{Discard, PendingSnapshot, list_snapshots, read_snapshot};
 use crate::vfs::{Access, Vfs, read_small, replace_small};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,10 +38,19 @@ struct Plan {
     to: Zxid,
     /// The mark's new base; 0 leaves it as it is.
     base: Zxid,
+    adopt: Option<Adopted>,
     cut: Option<(String, u64)>,
     remove: Vec<String>,
     drop: Vec<String>,
     keep: Vec<String>,
+}
+
+/// A snapshot that lies there under a temporary name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Adopted {
+    name: String,
+    len: u64,
+    temp_name: String,
 }
 
 /// Cuts everything behind `to` from logs and snapshots. The caller's log must have no open segment (it was rolled or
@@ -53,27 +63,34 @@ pub fn truncate(vfs: &Arc<dyn Vfs>, dirs: &DataDirs, mark: &MarkFile, to: Zxid) 
     plan(vfs, dirs, &mark.current(), to)?.run(vfs, dirs, mark)
 }
 
-/// Replaces the history by the snapshot of `zxid`, which the caller has just received and made durable: every log goes,
-/// since it may hold txns that the leader never had, and so does every newer snapshot. Older snapshots are never used
-/// again, because no log leads from them to this one (P54). The caller's log is as for [`truncate`].
+/// Replaces the history by a leader's snapshot: every log goes, since it may hold txns that the leader never had, and so
+/// does every newer snapshot. Older snapshots are never used again, because no log leads from them to this one (P54). The
+/// caller's log is as for [`truncate`].
+///
+/// The snapshot gets its name with all this: were it there a moment before, a crash could leave it below txns of the old
+/// log that do not belong behind it.
 ///
 /// An error must end the process.
 pub fn adopt_snapshot(
     vfs: &Arc<dyn Vfs>,
     dirs: &DataDirs,
     mark: &MarkFile,
-    zxid: Zxid,
+    snapshot: PendingSnapshot,
 ) -> Result<()> {
+    let (file, temp_name) = snapshot.release();
     let mut plan = Plan {
-        to: zxid,
-        base: zxid,
+        to: file.zxid,
+        base: file.zxid,
         ..Plan::default()
     };
-    for file in list_snapshots(&**vfs, dirs.snap())? {
-        if file.zxid > zxid {
-            plan.drop.push(file.name);
+    for old in list_snapshots(&**vfs, dirs.snap())? {
+        if old.name == file.name {
+            continue;
+        }
+        if old.zxid >= file.zxid {
+            plan.drop.push(old.name);
         } else {
-            plan.keep.push(file.name);
+            plan.keep.push(old.name);
         }
     }
     plan.remove = log_names(&**vfs, dirs.log())?
@@ -81,6 +98,13 @@ pub fn adopt_snapshot(
         .rev()
         .map(|(_, name)| name)
         .collect();
+    plan.adopt = Some(Adopted {
+        name: file.name,
+        len: file.len,
+        temp_name,
+    });
+    // What the note names must be there after a crash.
+    vfs.sync_dir(dirs.snap()).during("sync", dirs.snap())?;
     plan.run(vfs, dirs, mark)
 }
 
@@ -216,6 +240,7 @@ impl Plan {
     /// The mark never says more than what will be left.
     fn lower(&self, mark: &mut Mark) {
         mark.base = mark.base.max(self.base);
+        mark.committed = mark.committed.min(self.to);
         let mut segments: Vec<_> = mark.sealed.drain(..).chain(mark.open.take()).collect();
         segments.retain(|s| !self.remove.contains(&s.name));
         for segment in &mut segments {
@@ -227,9 +252,36 @@ impl Plan {
         segments.retain(|s| s.len > FILE_HEADER_LEN as u64);
         mark.sealed = segments;
         mark.snapshots.retain(|name, _| !self.drop.contains(name));
+        if let Some(adopted) = &self.adopt {
+            mark.snapshots.insert(adopted.name.clone(), adopted.len);
+        }
+    }
+
+    /// Gives the adopted snapshot its name, unless that was done before a crash.
+    fn take_up(&self, vfs: &dyn Vfs, dirs: &DataDirs) -> Result<()> {
+        let Some(adopted) = &self.adopt else {
+            return Ok(());
+        };
+        let (temp, path) = (
+            dirs.snap().join(&adopted.temp_name),
+            dirs.snap().join(&adopted.name),
+        );
+        match vfs.rename(&temp, &path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                if vfs.exists(&path).during("look for", &path)? {
+                    Ok(())
+                } else {
+                    Err(StorageError::io("rename", &temp, e))
+                }
+            }
+            done => done.during("rename", &temp),
+        }?;
+        // Durable before any log goes: what is left at any moment is a history.
+        vfs.sync_dir(dirs.snap()).during("sync", dirs.snap())
     }
 
     fn carry_out(&self, vfs: &dyn Vfs, dirs: &DataDirs) -> Result<()> {
+        self.take_up(vfs, dirs)?;
         for name in &self.drop {
             remove_if_there(vfs, &dirs.snap().join(name))?;
         }
@@ -258,6 +310,10 @@ impl Plan {
             self.keep.contains(name)
                 || self.drop.contains(name)
                 || self.remove.contains(name)
+                || self
+                    .adopt
+                    .as_ref()
+                    .is_some_and(|adopted| adopted.name == *name)
                 || self.cut.as_ref().is_some_and(|(cut, _)| cut == name)
         };
         for dir in dirs.each() {
@@ -278,8 +334,16 @@ impl Plan {
             "zabra-truncation 1\nto {:x}\nbase {:x}\n",
             self.to.0, self.base.0
         );
+        // Writing to a string cannot fail.
+        if let Some(Adopted {
+            name,
+            len,
+            temp_name,
+        }) = &self.adopt
+        {
+            let _ = writeln!(text, "adopt {name} {len} {temp_name}");
+        }
         if let Some((name, len)) = &self.cut {
-            // Writing to a string cannot fail.
             let _ = writeln!(text, "cut {name} {len}");
         }
         for (verb, names) in [
@@ -304,6 +368,13 @@ impl Plan {
             match line.split(' ').collect::<Vec<_>>()[..] {
                 ["to", zxid] => plan.to = Zxid(u64::from_str_radix(zxid, 16).ok()?),
                 ["base", zxid] => plan.base = Zxid(u64::from_str_radix(zxid, 16).ok()?),
+                ["adopt", name, len, temp_name] => {
+                    plan.adopt = Some(Adopted {
+                        name: name.to_owned(),
+                        len: len.parse().ok()?,
+                        temp_name: temp_name.to_owned(),
+                    });
+                }
                 ["cut", name, len] => plan.cut = Some((name.to_owned(), len.parse().ok()?)),
                 ["remove", name] => plan.remove.push(name.to_owned()),
                 ["drop", name] => plan.drop.push(name.to_owned()),

@@ -150,16 +150,9 @@ impl Script {
             possible: vec![old, new.clone()],
         });
         self.server.twin.txns = new;
-        let mark = self.server.log.mark();
-        common::write_snapshot(
-            &self.server.vfs,
-            &self.server.twin,
-            last,
-            Compression::None,
-            mark,
-        )
-        .unwrap();
-        adopt_snapshot(&self.server.vfs, &dirs(), mark, last).unwrap();
+        let vfs = &self.server.vfs;
+        let snapshot = common::pending_snapshot(vfs, &self.server.twin, last).unwrap();
+        adopt_snapshot(vfs, &dirs(), self.server.log.mark(), snapshot).unwrap();
         self.server.log.restart_behind(last).unwrap();
         self.promise(last);
     }

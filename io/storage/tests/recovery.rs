@@ -327,8 +327,8 @@ fn a_member_with_damaged_logs_can_take_its_leaders_snapshot() {
     let mark = MarkFile::open(vfs(&disk), dirs().log()).unwrap();
     let last = Zxid::new(2, 1);
     server.twin.txns.insert(last.0, data_of(last, 5));
-    common::write_snapshot(&vfs(&disk), &server.twin, last, Compression::None, &mark).unwrap();
-    adopt_snapshot(&vfs(&disk), &dirs(), &mark, last).unwrap();
+    let snapshot = common::pending_snapshot(&vfs(&disk), &server.twin, last).unwrap();
+    adopt_snapshot(&vfs(&disk), &dirs(), &mark, snapshot).unwrap();
     let (twin, recovered) = try_recover(&vfs(&disk)).unwrap();
     assert_eq!((recovered.last_zxid, twin.txns), (last, server.twin.txns));
     // Were that snapshot lost, the older one must not stand in for it.

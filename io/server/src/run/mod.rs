@@ -9,5 +9,6 @@ mod options;
 mod start;
 
 pub use background::Background;
-pub use loader::Loader;
+pub(crate) use loader::SnapshotLoader;
+pub use loader::{Loader, MemberLoaded, MemberLoader};
 pub use start::{RunError, Server, StartError, Stopper, run};

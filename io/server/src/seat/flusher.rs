@@ -130,6 +130,11 @@ impl Flusher {
         })
     }
 
+    /// Works on the log itself, while nothing is flushed: to truncate it, or to let it go on behind a leader's snapshot.
+    pub fn with_log<T>(&self, work: impl FnOnce(&mut TxnLog) -> T) -> T {
+        work(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// How many flushes were slow.
     #[must_use]
     pub fn slow_count(&self) -> u64 {

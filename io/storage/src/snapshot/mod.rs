@@ -1,6 +1,7 @@
 //! Snapshots: Apache's format, all compressions (protocol 13).
 //!
-//! [`read_snapshot`] feeds a [`SnapshotSink`]; [`SnapshotWriter`] takes parts that the tree has encoded.
+//! [`read_snapshot`] feeds a [`SnapshotSink`]; [`SnapshotWriter`] takes parts that the tree has encoded. What servers send
+//! each other has the same body and nothing around it: [`crate::StreamReader`].
 //!
 //! | Part | Bytes |
 //! |---|---|
@@ -12,6 +13,7 @@
 //! | digest (from 3.6, optional) | long zxid, int version, long digest; then a seal |
 //! | last zxid (from 3.9, optional) | long; then a seal |
 
+mod body;
 mod codec;
 mod read;
 mod write;
@@ -22,7 +24,10 @@ use thiserror::Error;
 use zabra_proto::{Acl, SessionId, StatPersisted, Zxid};
 
 pub use read::{read_snapshot, read_snapshot_bytes};
-pub use write::{SnapshotWriter, WrittenSnapshot, encode_seal, encode_tail};
+pub use write::{PendingSnapshot, SnapshotWriter, WrittenSnapshot, encode_seal, encode_tail};
+
+pub(crate) use body::{Body, BodyError, MARKER, Step};
+pub(crate) use read::read_snapshot_raw;
 
 use crate::error::{During, Result};
 use crate::names::{Compression, parse_snapshot_name};

@@ -1,11 +1,11 @@
 //! Reads a snapshot in one pass, without recursion, with one buffer.
 
-use std::borrow::Cow;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
-use zabra_proto::{Acl, Perms, SessionId, StatPersisted, Zxid};
+use zabra_proto::Zxid;
 
+use super::body::{Body, BodyError, MARKER, Step};
 use super::codec::decoder;
 use super::{Refusal, SnapshotDigest, SnapshotError, SnapshotFile, SnapshotSink, SnapshotTail};
 use crate::names::Compression;
@@ -15,10 +15,8 @@ use crate::window::{FileSource, Window};
 
 type Result<T> = std::result::Result<T, SnapshotError>;
 
-/// Longest path, znode data or ACL text that is believed. No request is as long.
-const VALUE_MAX: usize = 256 << 20;
-/// Path, data length, ACL key and Stat of a znode need this much besides their bytes.
-const STAT_LEN: usize = 60;
+/// Longest text of a digest that is believed.
+const DIGEST_TEXT_MAX: usize = 4096;
 const SEAL_LEN: usize = 8 + 5;
 const DIGEST_LEN: usize = 8 + 4 + 8;
 
@@ -29,28 +27,43 @@ pub fn read_snapshot(
     file: &SnapshotFile,
     sink: &mut dyn SnapshotSink,
 ) -> Result<SnapshotTail> {
-    let source = vfs.open(&dir.join(&file.name), Access::Read)?;
-    read_stream(decoder(FileSource::new(source), file.compression), sink)
+    read_snapshot_raw(vfs, dir, file, sink, &mut |_| Ok(()))
 }
 
-/// Reads a snapshot from memory, as a leader sends it.
+/// Reads a snapshot into a sink, and hands `each` the bytes of every record between header and end marker as they stand
+/// there before compression. They count only once this has returned: the seals come last.
+pub(crate) fn read_snapshot_raw(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    file: &SnapshotFile,
+    sink: &mut dyn SnapshotSink,
+    each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> Result<SnapshotTail> {
+    let source = vfs.open(&dir.join(&file.name), Access::Read)?;
+    let source = decoder(FileSource::new(source), file.compression);
+    read_stream(source, sink, each)
+}
+
+/// Reads a snapshot file's content from memory.
 pub fn read_snapshot_bytes(
     bytes: &[u8],
     compression: Compression,
     sink: &mut dyn SnapshotSink,
 ) -> Result<SnapshotTail> {
-    read_stream(decoder(bytes, compression), sink)
+    read_stream(decoder(bytes, compression), sink, &mut |_| Ok(()))
 }
 
-fn read_stream(source: Box<dyn Read + '_>, sink: &mut dyn SnapshotSink) -> Result<SnapshotTail> {
+fn read_stream(
+    source: Box<dyn Read + '_>,
+    sink: &mut dyn SnapshotSink,
+    each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> Result<SnapshotTail> {
     sink.reset();
     let mut input = Input {
         window: Window::new(source),
     };
     input.header()?;
-    input.sessions(sink)?;
-    input.acls(sink)?;
-    input.nodes(sink)?;
+    input.body(sink, each)?;
     input.seal()?;
     let tail = input.tail()?;
     input.accept(sink.tail(&tail))?;
@@ -101,11 +114,6 @@ impl Input<'_> {
         self.array().map(i64::from_be_bytes)
     }
 
-    /// A vector's count; a claim only, so nothing is reserved by it. Null and other negatives are empty.
-    fn count(&mut self) -> Result<usize> {
-        Ok(usize::try_from(self.i32()?).unwrap_or(0))
-    }
-
     fn header(&mut self) -> Result<()> {
         self.need(FILE_HEADER_LEN)?;
         if self.window.visible(4) != &SNAPSHOT_HEADER[..4] {
@@ -115,98 +123,51 @@ impl Input<'_> {
         Ok(())
     }
 
-    fn sessions(&mut self, sink: &mut dyn SnapshotSink) -> Result<()> {
-        for _ in 0..self.count()? {
-            let id = SessionId(self.i64()?);
-            let timeout_ms = self.i32()?;
-            self.accept(sink.session(id, timeout_ms))?;
-        }
-        Ok(())
-    }
-
-    fn acls(&mut self, sink: &mut dyn SnapshotSink) -> Result<()> {
-        for _ in 0..self.count()? {
-            let key = self.i64()?;
-            let mut acl = Vec::new();
-            for _ in 0..self.count()? {
-                let perms = Perms(self.i32()?);
-                let scheme = self.text()?.into();
-                let id = self.text()?.into();
-                acl.push(Acl { perms, scheme, id });
+    /// Sessions, ACL table and tree, up to and with the end marker; `each` sees every record, and not the marker.
+    fn body(
+        &mut self,
+        sink: &mut dyn SnapshotSink,
+        each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<()> {
+        let mut body = Body::new();
+        loop {
+            let step = match body.step(self.window.peek(), sink) {
+                Ok(step) => step,
+                Err(BodyError::Damaged(what)) => return self.damaged(what),
+                Err(BodyError::Refused(why)) => return self.accept(Err(why)),
+            };
+            match step {
+                Step::Need(n) => self.need(n)?,
+                Step::Took(n) => {
+                    each(self.window.visible(n))?;
+                    self.window.advance(n);
+                }
+                Step::Ended => {
+                    self.window.advance(MARKER.len());
+                    return Ok(());
+                }
             }
-            self.accept(sink.acl(key, acl))?;
         }
-        Ok(())
     }
 
+    /// The text of an old digest.
     fn text(&mut self) -> Result<String> {
         let len = usize::try_from(self.i32()?).unwrap_or(0);
-        self.check_len(len)?;
+        if len > DIGEST_TEXT_MAX {
+            return self.damaged("a length is out of bounds");
+        }
         self.need(len)?;
         let text = String::from_utf8_lossy(self.window.visible(len)).into_owned();
         self.window.advance(len);
         Ok(text)
     }
 
-    fn check_len(&self, len: usize) -> Result<()> {
-        if len > VALUE_MAX {
-            self.damaged("a length is out of bounds")
-        } else {
-            Ok(())
-        }
-    }
-
-    fn nodes(&mut self, sink: &mut dyn SnapshotSink) -> Result<()> {
-        loop {
-            if self.node(sink)? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// One znode; true if it was the end marker.
-    fn node(&mut self, sink: &mut dyn SnapshotSink) -> Result<bool> {
-        self.need(4)?;
-        let path_len = be_len(self.window.peek());
-        if path_len < 0 {
-            return self.damaged("a path has a negative length");
-        }
-        let path_len = path_len as usize;
-        self.check_len(path_len)?;
-        self.need(4 + path_len)?;
-        if self.window.visible(4 + path_len).get(4..) == Some(b"/") {
-            self.window.advance(4 + path_len);
-            return Ok(true);
-        }
-        self.need(4 + path_len + 4)?;
-        let data_len = be_len(self.window.peek().get(4 + path_len..).unwrap_or_default());
-        if data_len < -1 {
-            return self.damaged("a znode's data has a negative length");
-        }
-        let data_bytes = usize::try_from(data_len).unwrap_or(0);
-        self.check_len(data_bytes)?;
-        let whole = 4 + path_len + 4 + data_bytes + 8 + STAT_LEN;
-        self.need(whole)?;
-        let bytes = self.window.visible(whole);
-        let (path, rest) = bytes.get(4..).unwrap_or_default().split_at(path_len);
-        let (data, rest) = rest.get(4..).unwrap_or_default().split_at(data_bytes);
-        let path: Cow<'_, str> = match std::str::from_utf8(path) {
-            Ok(path) => Cow::Borrowed(path),
-            Err(_) => String::from_utf8_lossy(path),
-        };
-        let (acl_key, stat) = acl_key_and_stat(rest);
-        let taken = sink.node(&path, (data_len >= 0).then_some(data), acl_key, &stat);
-        self.accept(taken)?;
-        self.window.advance(whole);
-        Ok(false)
-    }
-
     fn seal(&mut self) -> Result<()> {
         let want = u64::from(self.window.adler());
         let offset = self.window.position();
         let sum = self.i64()?.cast_unsigned();
-        let marker: [u8; 5] = self.array()?;
-        if sum != want || marker != *b"\0\0\0\x01/" {
+        let marker = self.array()?;
+        if sum != want || marker != MARKER {
             return Err(SnapshotError::Damaged {
                 offset,
                 what: "a seal does not agree with the content",
@@ -251,36 +212,4 @@ impl Input<'_> {
             value,
         })
     }
-}
-
-fn be_len(bytes: &[u8]) -> i32 {
-    bytes.first_chunk().map_or(-2, |b| i32::from_be_bytes(*b))
-}
-
-/// The fixed part behind a znode's data. The caller has made sure that all of it is there.
-fn acl_key_and_stat(bytes: &[u8]) -> (i64, StatPersisted) {
-    let long = |at: usize| {
-        bytes
-            .get(at..)
-            .and_then(|b| b.first_chunk())
-            .map_or(0, |b| i64::from_be_bytes(*b))
-    };
-    let int = |at: usize| {
-        bytes
-            .get(at..)
-            .and_then(|b| b.first_chunk())
-            .map_or(0, |b| i32::from_be_bytes(*b))
-    };
-    let stat = StatPersisted {
-        czxid: long(8),
-        mzxid: long(16),
-        ctime: long(24),
-        mtime: long(32),
-        version: int(40),
-        cversion: int(44),
-        aversion: int(48),
-        ephemeral_owner: long(52),
-        pzxid: long(60),
-    };
-    (long(0), stat)
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use simd_adler32::Adler32;
 use zabra_proto::Zxid;
 
+use super::body::MARKER;
 use super::codec::Encoder;
 use super::{Discard, SnapshotError, SnapshotFile, SnapshotTail, read_snapshot};
 use crate::error::{During, Result, StorageError};
@@ -21,8 +22,6 @@ use crate::vfs::{Vfs, VfsFile};
 /// Bytes after which a part of the file is synced.
 const SYNC_STEP: u64 = 8 << 20;
 const BUFFER: usize = 256 * 1024;
-/// The ustring `/`: ends the tree, and stands behind each seal's sum.
-const MARKER: [u8; 5] = *b"\0\0\0\x01/";
 
 /// A snapshot in the making. Dropping it leaves a temporary file that the next start removes.
 pub struct SnapshotWriter {
@@ -33,6 +32,17 @@ pub struct SnapshotWriter {
     temp: PathBuf,
     encoder: Encoder<FileSink>,
     adler: Adler32,
+    content_len: u64,
+}
+
+/// A snapshot that is whole, verified and on stable storage under a temporary name: it does not count yet. Dropping it
+/// removes the file.
+#[derive(Debug)]
+pub struct PendingSnapshot {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    temp_name: Option<String>,
+    file: SnapshotFile,
     content_len: u64,
 }
 
@@ -53,7 +63,19 @@ impl SnapshotWriter {
         zxid: Zxid,
         compression: Compression,
     ) -> Result<Self> {
-        let temp = snap_dir.join(format!("{TEMP_PREFIX}{}", snapshot_name(zxid, compression)));
+        Self::begin_as("", vfs, snap_dir, zxid, compression)
+    }
+
+    /// The same with something of the caller's in the temporary name, where two may be written at a time.
+    pub fn begin_as(
+        owner: &str,
+        vfs: Arc<dyn Vfs>,
+        snap_dir: &Path,
+        zxid: Zxid,
+        compression: Compression,
+    ) -> Result<Self> {
+        let name = snapshot_name(zxid, compression);
+        let temp = snap_dir.join(format!("{TEMP_PREFIX}{owner}{name}"));
         match vfs.remove(&temp) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 return Err(StorageError::io("remove", &temp, e));
@@ -98,11 +120,12 @@ impl SnapshotWriter {
 
     /// Ends the tree, writes the seals and sections, and makes the snapshot durable and visible. The mark, where the
     /// server has one, learns of it.
-    pub fn finish(
-        mut self,
-        tail: &SnapshotTail,
-        mark: Option<&MarkFile>,
-    ) -> Result<WrittenSnapshot> {
+    pub fn finish(self, tail: &SnapshotTail, mark: Option<&MarkFile>) -> Result<WrittenSnapshot> {
+        self.finish_pending(tail)?.publish(mark)
+    }
+
+    /// The same, but leaves it under its temporary name, durably.
+    pub fn finish_pending(mut self, tail: &SnapshotTail) -> Result<PendingSnapshot> {
         self.chunk(&MARKER)?;
         let mut adler = self.adler.clone();
         let sections = encode_tail(tail, &mut adler);
@@ -117,16 +140,15 @@ impl SnapshotWriter {
         let len = sink.offset;
         drop(sink);
 
-        let name = snapshot_name(self.zxid, self.compression);
-        let temp_name = format!("{TEMP_PREFIX}{name}");
-        let mut file = SnapshotFile {
+        let file_named = |name: String| SnapshotFile {
             zxid: self.zxid,
             compression: self.compression,
-            name: temp_name,
+            name,
             len,
         };
-        let read_back = read_snapshot(&*self.vfs, &self.dir, &file, &mut Discard);
-        match read_back {
+        let temp_name = name_of(&temp);
+        let written = file_named(temp_name.clone());
+        match read_snapshot(&*self.vfs, &self.dir, &written, &mut Discard) {
             Ok(found) if found == *tail => {}
             Ok(_) => {
                 return Err(bad_snapshot(
@@ -137,18 +159,11 @@ impl SnapshotWriter {
             Err(SnapshotError::Io(e)) => return Err(StorageError::io("read back", &temp, e)),
             Err(e) => return Err(bad_snapshot(&temp, e.to_string())),
         }
-        file.name.clone_from(&name);
-        if let Some(mark) = mark {
-            mark.update(|m| {
-                m.snapshots.insert(name.clone(), len);
-            });
-        }
-        self.vfs
-            .rename(&temp, &self.dir.join(&name))
-            .during("rename", &temp)?;
-        self.vfs.sync_dir(&self.dir).during("sync", &self.dir)?;
-        Ok(WrittenSnapshot {
-            file,
+        Ok(PendingSnapshot {
+            file: file_named(snapshot_name(self.zxid, self.compression)),
+            vfs: self.vfs,
+            dir: self.dir,
+            temp_name: Some(temp_name),
             content_len: self.content_len,
         })
     }
@@ -158,6 +173,54 @@ impl SnapshotWriter {
         drop(self.encoder);
         self.vfs.remove(&self.temp).during("remove", &self.temp)
     }
+}
+
+impl PendingSnapshot {
+    /// The file as it will be.
+    #[must_use]
+    pub fn file(&self) -> &SnapshotFile {
+        &self.file
+    }
+
+    /// Gives it its name.
+    fn publish(mut self, mark: Option<&MarkFile>) -> Result<WrittenSnapshot> {
+        let (name, len) = (&self.file.name, self.file.len);
+        if let Some(mark) = mark {
+            mark.update(|m| {
+                m.snapshots.insert(name.clone(), len);
+            });
+        }
+        if let Some(temp_name) = self.temp_name.take() {
+            let temp = self.dir.join(temp_name);
+            let done = self.vfs.rename(&temp, &self.dir.join(name));
+            done.during("rename", &temp)?;
+        }
+        self.vfs.sync_dir(&self.dir).during("sync", &self.dir)?;
+        Ok(WrittenSnapshot {
+            file: self.file.clone(),
+            content_len: self.content_len,
+        })
+    }
+
+    /// The file as it will be, and its temporary name, which the caller will see to from here on.
+    pub(crate) fn release(mut self) -> (SnapshotFile, String) {
+        let temp_name = self.temp_name.take().unwrap_or_default();
+        (self.file.clone(), temp_name)
+    }
+}
+
+impl Drop for PendingSnapshot {
+    fn drop(&mut self) {
+        if let Some(name) = self.temp_name.take() {
+            // If it cannot be removed now, the next start will.
+            let _ = self.vfs.remove(&self.dir.join(name));
+        }
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 fn bad_snapshot(path: &Path, what: String) -> StorageError {

@@ -15,9 +15,9 @@ use zabra_proto::{
     Acl, Perms, SessionId, StatPersisted, TxnHeader, TxnKind, WallMillis, Xid, Zxid,
 };
 use zabra_storage::{
-    Compression, DataDirs, LogOptions, MarkFile, RecoverOptions, Recovered, RecoverySink, Refusal,
-    SnapshotDigest, SnapshotSink, SnapshotTail, SnapshotWriter, Start, StorageError, TxnLog, Vfs,
-    recover,
+    Compression, DataDirs, LogOptions, MarkFile, PendingSnapshot, RecoverOptions, Recovered,
+    RecoverySink, Refusal, SnapshotDigest, SnapshotSink, SnapshotTail, SnapshotWriter, Start,
+    StorageError, TxnLog, Vfs, recover,
 };
 
 /// What recovery handed over.
@@ -109,6 +109,9 @@ pub(crate) fn try_recover(vfs: &Arc<dyn Vfs>) -> Result<(Twin, Recovered), Stora
     Ok((twin, recovered))
 }
 
+/// Tells the snapshots of a leader apart from the server's own.
+pub(crate) const RECEIVED: &str = "received-1";
+
 pub(crate) fn write_snapshot(
     vfs: &Arc<dyn Vfs>,
     twin: &Twin,
@@ -116,6 +119,29 @@ pub(crate) fn write_snapshot(
     compression: Compression,
     mark: &MarkFile,
 ) -> Result<(), StorageError> {
+    let mut writer = SnapshotWriter::begin(Arc::clone(vfs), dirs().snap(), zxid, compression)?;
+    for chunk in body_of(twin).chunks(333) {
+        writer.chunk(chunk)?;
+    }
+    writer.finish(&tail_of(zxid), Some(mark))?;
+    Ok(())
+}
+
+/// A snapshot as it lies there before it counts.
+pub(crate) fn pending_snapshot(
+    vfs: &Arc<dyn Vfs>,
+    twin: &Twin,
+    zxid: Zxid,
+) -> Result<PendingSnapshot, StorageError> {
+    let snap = dirs().snap().to_owned();
+    let mut writer =
+        SnapshotWriter::begin_as(RECEIVED, Arc::clone(vfs), &snap, zxid, Compression::None)?;
+    writer.chunk(&body_of(twin))?;
+    writer.finish_pending(&SnapshotTail::default())
+}
+
+/// Sessions, ACL table and one znode per txn, without the end marker.
+pub(crate) fn body_of(twin: &Twin) -> Vec<u8> {
     let mut out = Vec::new();
     (twin.sessions.len() as i32).encode(&mut out);
     for (id, timeout) in &twin.sessions {
@@ -139,23 +165,18 @@ pub(crate) fn write_snapshot(
     for (z, data) in &twin.txns {
         node(&format!("/n{z:x}"), Some(data), *z);
     }
-    let mut writer = SnapshotWriter::begin(Arc::clone(vfs), dirs().snap(), zxid, compression)?;
-    for chunk in out.chunks(333) {
-        writer.chunk(chunk)?;
+    out
+}
+
+fn tail_of(zxid: Zxid) -> SnapshotTail {
+    SnapshotTail {
+        digest: Some(SnapshotDigest {
+            zxid,
+            version: 2,
+            value: 7,
+        }),
+        last_processed: Some(zxid),
     }
-    let digest = Some(SnapshotDigest {
-        zxid,
-        version: 2,
-        value: 7,
-    });
-    writer.finish(
-        &SnapshotTail {
-            digest,
-            last_processed: Some(zxid),
-        },
-        Some(mark),
-    )?;
-    Ok(())
 }
 
 /// A server in miniature: recovers, writes its first snapshot, logs.
