@@ -15,6 +15,7 @@ use crate::error::{ConfigError, Location};
 use crate::invocation::Invocation;
 use crate::limits::Limits;
 use crate::listen::Listen;
+use crate::membership_files::MembershipFiles;
 use crate::mode::Mode;
 use crate::notice::{Notice, Severity};
 use crate::properties::Properties;
@@ -254,6 +255,13 @@ impl Config {
             notices: source.into_notices(),
             ..config
         })
+    }
+
+    /// Where memberships are remembered that others decide: only a member that allows `reconfig` and has a file writes any.
+    pub fn membership_files(&self) -> Option<MembershipFiles> {
+        let writes = self.ensemble.reconfig_enabled && matches!(self.mode, Mode::Member(_));
+        let file = self.file.as_deref().filter(|_| writes)?;
+        Some(MembershipFiles::of(file))
     }
 
     /// The data directory as written; [`Storage::snapshot_dir`] is what lies in it.

@@ -28,6 +28,8 @@ pub struct Entry {
     pub value: String,
     /// The natural line, counted from 1, on which the key begins.
     pub line: usize,
+    /// The natural line on which the value ends.
+    pub last_line: usize,
 }
 
 impl fmt::Debug for Entry {
@@ -83,6 +85,7 @@ impl Properties {
             key: key.to_owned(),
             value,
             line: 0,
+            last_line: 0,
         });
         Self {
             name: "command line".to_owned(),
@@ -94,6 +97,29 @@ impl Properties {
     /// The name given to [`Properties::parse`].
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The file without the entries whose key is one of `dropped`, everything else byte for byte, comments too. `bytes`
+    /// are those that were parsed. The last line has an end, if there is one.
+    pub(crate) fn without(&self, bytes: &[u8], dropped: impl Fn(&str) -> bool) -> Vec<u8> {
+        let mut dropped = self.entries.iter().filter(|entry| dropped(&entry.key));
+        let mut next = dropped.next();
+        let mut lines = LogicalLines::new(bytes);
+        let mut kept = Vec::with_capacity(bytes.len());
+        while !lines.rest.is_empty() {
+            let before = lines.rest;
+            lines.natural();
+            while next.is_some_and(|entry| entry.last_line < lines.line) {
+                next = dropped.next();
+            }
+            if next.is_none_or(|entry| lines.line < entry.line) {
+                kept.extend_from_slice(&before[..before.len() - lines.rest.len()]);
+            }
+        }
+        if !kept.is_empty() && !kept.ends_with(b"\n") {
+            kept.push(b'\n');
+        }
+        kept
     }
 
     /// All entries in the order in which they were written.
@@ -126,6 +152,7 @@ fn is_blank(b: u8) -> bool {
 struct LogicalLine {
     bytes: Vec<u8>,
     line: usize,
+    last_line: usize,
 }
 
 impl LogicalLine {
@@ -160,6 +187,7 @@ impl LogicalLine {
             key: unescaped(&bytes[..key_end])?,
             value: unescaped(&bytes[value_start..])?,
             line: self.line,
+            last_line: self.last_line,
         })
     }
 }
@@ -221,7 +249,12 @@ impl Iterator for LogicalLines<'_> {
             // Java makes an entry without key and value of a backslash that ends the file; it would
             // say nothing.
             if !bytes.is_empty() {
-                return Some(LogicalLine { bytes, line });
+                let last_line = self.line;
+                return Some(LogicalLine {
+                    bytes,
+                    line,
+                    last_line,
+                });
             }
         }
     }
@@ -293,6 +326,23 @@ mod tests {
 
     fn kv(key: &str, value: &str) -> (String, String) {
         (key.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn dropping_entries_keeps_every_other_byte() {
+        let text = b"# one\r\na=1\n\nb = 2\\\n  3 \n!two\nA=4\rc\t5\na:6";
+        let parsed = Properties::parse("zoo.cfg", text).expect("well formed");
+        let without = |keys: &[&str]| {
+            let kept = parsed.without(text, |key| keys.contains(&key));
+            String::from_utf8(kept).expect("ASCII")
+        };
+        assert_eq!(
+            without(&["a"]),
+            "# one\r\n\nb = 2\\\n  3 \n!two\nA=4\rc\t5\n"
+        );
+        assert_eq!(without(&["b", "c"]), "# one\r\na=1\n\n!two\nA=4\ra:6\n");
+        assert_eq!(without(&[]).as_bytes(), [text, &b"\n"[..]].concat());
+        assert_eq!(parsed.without(b"", |_| true), b"");
     }
 
     #[test]
@@ -394,6 +444,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_kept_reads_as_before(text in "([ab#\\\\]{0,2}[=: ][x\\\\]{0,2}(\n|\r|\r\n)){0,6}") {
+            let parsed = Properties::parse("zoo.cfg", text.as_bytes()).expect("no escapes of four digits");
+            let kept = parsed.without(text.as_bytes(), |key| key == "a");
+            let again = Properties::parse("zoo.cfg", &kept).expect("as before");
+            let pairs = |of: &Properties| -> Vec<_> {
+                of.entries().iter().map(|e| (e.key.clone(), e.value.clone())).collect()
+            };
+            let mut expected = pairs(&parsed);
+            expected.retain(|(key, _)| key != "a");
+            prop_assert_eq!(pairs(&again), expected);
+        }
+
         #[test]
         fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let _ = Properties::parse("f", &bytes);
