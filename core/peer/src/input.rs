@@ -57,8 +57,13 @@ pub struct WriteRequest<'a> {
 pub enum Input<'a> {
     /// A client's write.
     Write(WriteRequest<'a>),
-    /// A client's `sync`: answered once everything proposed before it is committed.
-    Sync(Origin),
+    /// A client's `sync`: answered once everything that was decided anywhere before it is applied here.
+    Sync {
+        /// Who waits for it.
+        origin: Origin,
+        /// On whose behalf.
+        session: SessionId,
+    },
     /// A client wants a new session with this timeout, already clamped.
     OpenSession {
         /// Who waits for it.

@@ -17,10 +17,15 @@
 mod create;
 mod effect;
 mod input;
+mod leading;
+mod learning;
+mod member;
 mod options;
 mod peer;
 pub mod pending;
 pub mod prep;
+mod primary;
+mod reconfig;
 
 pub use effect::{Commit, Effect, Halt, Note};
 pub use input::{Ask, DialId, Input, Now, Origin, WriteRequest};

@@ -672,12 +672,18 @@ fn a_nearly_full_disk_takes_only_ends_of_sessions() {
 fn a_sync_is_answered_behind_everything_before_it() {
     let (mut b, s) = bench();
     let at_once = b.origin(OpCode::Sync);
-    b.step(Input::Sync(at_once));
+    b.step(Input::Sync {
+        origin: at_once,
+        session: s,
+    });
     assert_eq!(b.replies.pop(), Some((at_once.seq, ErrorCode::OK)));
     b.propose(s, &create("/a", 0));
     let first = b.unflushed.clone();
     let waits = b.origin(OpCode::Sync);
-    b.step(Input::Sync(waits));
+    b.step(Input::Sync {
+        origin: waits,
+        session: s,
+    });
     b.propose(s, &create("/b", 0));
     assert_eq!(b.replies, []);
     b.step(Input::Flushed(first[0]));

@@ -85,7 +85,8 @@ impl Clients {
             ask: Ask::Op(op),
         };
         if op == OpCode::Sync {
-            upstream.input(Input::Sync(origin));
+            let session = conn.session;
+            upstream.input(Input::Sync { origin, session });
         } else {
             upstream.input(Input::Write(WriteRequest {
                 origin,

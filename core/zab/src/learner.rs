@@ -495,9 +495,8 @@ impl Learner {
             }
             Message::Commit { zxid } => self.decide(*zxid, history, actions),
             Message::Inform { zxid, txn } => {
-                if self.take(*zxid, txn, history, actions) {
-                    self.decide(*zxid, history, actions);
-                }
+                self.take(*zxid, txn, history, actions)
+                    .then(|| self.decide(*zxid, history, actions));
             }
             Message::CommitAndActivate {
                 zxid,
@@ -508,9 +507,8 @@ impl Learner {
                 designated_leader,
                 txn,
             } => {
-                if self.take(*zxid, txn, history, actions) {
-                    self.activate(*zxid, *designated_leader, history, actions);
-                }
+                self.take(*zxid, txn, history, actions)
+                    .then(|| self.activate(*zxid, *designated_leader, history, actions));
             }
             _ => {}
         }

@@ -9,6 +9,8 @@
 #[path = "../../../serve/tests/common/say.rs"]
 pub mod say;
 
+pub mod cluster;
+
 use std::sync::Arc;
 
 use zabra_jute::Limits;

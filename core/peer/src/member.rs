@@ -1,0 +1,231 @@
+//! A member of an ensemble: its part in elections, its promises, and what it is just now.
+
+use std::collections::BTreeMap;
+
+use zabra_election::{Election, PeerEpoch, Settings, Timer};
+use zabra_proto::quorum_packet::{LearnerInfo, Message};
+use zabra_proto::{MonoMillis, Sid, Zxid};
+use zabra_quorum::{Membership, Role as Seat, Views};
+use zabra_zab::{Epochs, LeaderSettings, LearnerSettings, Limits, LinkId};
+
+use crate::leading::Leading;
+use crate::learning::Learning;
+use crate::options::EnsembleOptions;
+use crate::primary::Primary;
+use crate::{DialId, Effect};
+
+/// What a peer is just now. What exists only in a role is gone with it (R12).
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// The only server.
+    Standalone(Box<Primary>),
+    /// Without a leader. An election begins once the disk has finished what an earlier role asked of it.
+    Looking {
+        early: Early,
+        /// Whether the election has begun.
+        votes: bool,
+    },
+    /// Leads, or is about to.
+    Leading(Box<Leading>),
+    /// Follows or observes, or is about to.
+    Learning(Box<Learning>),
+    /// Nothing more is done.
+    Halted,
+}
+
+/// Learners that connected before this server knew that it leads, with what they said.
+pub(crate) type Early = BTreeMap<LinkId, Option<Introduction>>;
+
+/// How a learner introduced itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Introduction {
+    observes: bool,
+    accepted: Zxid,
+    sid: Sid,
+    protocol: i32,
+    config_version: Option<i64>,
+    capabilities: Vec<u8>,
+}
+
+impl Introduction {
+    /// From a packet; none if it is another one.
+    pub(crate) fn from_message(message: &Message<'_>) -> Option<Self> {
+        let (observes, accepted, learner) = match message {
+            Message::FollowerInfo { accepted, learner } => (false, accepted, learner),
+            Message::ObserverInfo { accepted, learner } => (true, accepted, learner),
+            _ => return None,
+        };
+        Some(Self {
+            observes,
+            accepted: *accepted,
+            sid: learner.sid,
+            protocol: learner.protocol,
+            config_version: learner.config_version,
+            capabilities: learner.capabilities.to_vec(),
+        })
+    }
+
+    pub(crate) fn message(&self) -> Message<'_> {
+        let accepted = self.accepted;
+        let learner = LearnerInfo {
+            sid: self.sid,
+            protocol: self.protocol,
+            config_version: self.config_version,
+            capabilities: &self.capabilities,
+        };
+        if self.observes {
+            Message::ObserverInfo { accepted, learner }
+        } else {
+            Message::FollowerInfo { accepted, learner }
+        }
+    }
+}
+
+/// What a member has through all roles.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) options: EnsembleOptions,
+    pub(crate) views: Views,
+    pub(crate) election: Election,
+    pub(crate) timer: Option<(Timer, MonoMillis)>,
+    pub(crate) epochs: Epochs,
+    /// Epochs on their way to the disk.
+    pub(crate) saving: Option<Epochs>,
+    /// A truncation on its way.
+    pub(crate) truncating: bool,
+    pub(crate) has_history: bool,
+    pub(crate) began: bool,
+    pub(crate) tick_ms: u64,
+    next_dial: u64,
+}
+
+impl Member {
+    pub(crate) fn new(
+        options: EnsembleOptions,
+        epochs: Epochs,
+        has_history: bool,
+        tick_ms: u64,
+    ) -> Self {
+        let last_seen = options.last_seen.clone();
+        let committed = options.membership.clone();
+        let last_seen = last_seen.unwrap_or_else(|| committed.clone());
+        let views = Views::new(committed, last_seen);
+        Self {
+            election: Election::new(settings(&options), views.clone()),
+            options,
+            views,
+            timer: None,
+            epochs,
+            saving: None,
+            truncating: false,
+            has_history,
+            began: false,
+            tick_ms,
+            next_dial: 0,
+        }
+    }
+
+    /// Whether the disk has nothing left to do that a new role would depend on.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.saving.is_none() && !self.truncating
+    }
+
+    pub(crate) fn save(&mut self, epochs: Epochs, effects: &mut Vec<Effect>) {
+        self.saving = Some(epochs);
+        effects.push(Effect::SaveEpochs(epochs));
+    }
+
+    /// All members report the same epoch to lookers from here on (quorum 5.6).
+    pub(crate) fn established(&mut self, epoch: u32, now: MonoMillis) {
+        let input = zabra_election::Input::Established(PeerEpoch(i64::from(epoch)));
+        // It only changes what lookers are told.
+        self.election.step(now, input, &mut Vec::new());
+    }
+
+    pub(crate) fn dial(&mut self, to: Sid, effects: &mut Vec<Effect>) -> DialId {
+        self.next_dial += 1;
+        let dial = DialId(self.next_dial);
+        effects.push(Effect::Dial { dial, to });
+        dial
+    }
+
+    pub(crate) fn dial_ms(&self) -> u64 {
+        let ticks = match self.options.connect_limit {
+            0 => self.options.init_limit,
+            given => given,
+        };
+        u64::from(ticks).saturating_mul(self.tick_ms)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            tick_ms: self.tick_ms,
+            init_limit: self.options.init_limit,
+            sync_limit: self.options.sync_limit,
+        }
+    }
+
+    pub(crate) fn leader_settings(&self) -> LeaderSettings {
+        let last_seen = self.views.pending().unwrap_or(self.views.committed());
+        LeaderSettings {
+            me: self.options.me,
+            views: self.views.clone(),
+            membership: last_seen.to_string().into(),
+            limits: self.limits(),
+            always_snapshot: self.options.always_snapshot,
+            syncs_from_log: self.options.syncs_from_log,
+        }
+    }
+
+    pub(crate) fn learner_settings(&self) -> LearnerSettings {
+        LearnerSettings {
+            me: self.options.me,
+            observes: self.options.role == Seat::Observer,
+            config_version: self.views.committed().version().0,
+            has_history: self.has_history,
+            limits: self.limits(),
+        }
+    }
+
+    /// Another membership is in force while this server goes on with its leader: lookers are told so as before.
+    pub(crate) fn go_on_under(
+        &mut self,
+        membership: Membership,
+        leader: Option<Sid>,
+        epoch: Option<u32>,
+        now: MonoMillis,
+    ) {
+        let zxid = Zxid::from_wire(membership.version().0);
+        self.adopt(membership);
+        if let Some(leader) = leader {
+            let designated = zabra_election::Input::Designated { leader, zxid };
+            self.election.step(now, designated, &mut Vec::new());
+        }
+        if let Some(epoch) = epoch {
+            self.established(epoch, now);
+        }
+    }
+
+    /// Another membership is in force: elections begin anew under it (quorum 5.6).
+    pub(crate) fn adopt(&mut self, membership: Membership) {
+        let last_seen = self.views.pending().unwrap_or(&membership).clone();
+        self.options.role = match membership.role(self.options.me) {
+            Some(role) => role,
+            // In no role: a follower without a vote (quorum 13.2).
+            None => Seat::Participant,
+        };
+        self.views = Views::new(membership, last_seen);
+        self.election = Election::new(settings(&self.options), self.views.clone());
+        self.timer = None;
+    }
+}
+
+fn settings(options: &EnsembleOptions) -> Settings {
+    let (resend_ms_min, resend_ms_max) = options.vote_resend_ms;
+    Settings {
+        adopts_configs: options.reconfig_enabled,
+        resend_ms_min,
+        resend_ms_max,
+        ..Settings::new(options.me, options.role)
+    }
+}

@@ -1,0 +1,321 @@
+//! Members of an ensemble, as the peer decides about them (quorum 8, 9, 11, 12; pitfalls A).
+
+mod common;
+
+use common::cluster::{Cluster, Disk};
+use common::say::{create, set};
+use zabra_proto::{ErrorCode, Sid, Zxid};
+use zabra_zab::{Entry, Packet};
+
+#[test]
+fn three_servers_elect_a_leader_and_serve() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    assert_eq!(leader, Sid(3));
+    for server in cluster.servers.values() {
+        assert_eq!(server.disk.epochs.current, 1);
+        assert_eq!(server.disk.epochs.accepted, 1);
+    }
+}
+
+#[test]
+fn one_voter_alone_is_a_quorum() {
+    let mut cluster = Cluster::new(1, 0);
+    assert_eq!(cluster.form(), Sid(1));
+    let session = cluster.open(Sid(1));
+    let seq = cluster.write(Sid(1), session, &create("/a", 0));
+    assert_eq!(cluster.reply(Sid(1), seq), Some(ErrorCode::OK));
+}
+
+#[test]
+fn a_write_at_any_server_is_applied_on_all() {
+    let mut cluster = Cluster::new(3, 1);
+    cluster.form();
+    for sid in cluster.up() {
+        let session = cluster.open(sid);
+        let path = format!("/{}", sid.0);
+        let seq = cluster.write(sid, session, &create(&path, 0));
+        cluster.settle();
+        assert_eq!(cluster.reply(sid, seq), Some(ErrorCode::OK));
+        let seq = cluster.write(sid, session, &create(&path, 0));
+        cluster.settle();
+        assert_eq!(cluster.reply(sid, seq), Some(ErrorCode::NODE_EXISTS));
+    }
+    for server in cluster.servers.values() {
+        assert_eq!(server.applied.len(), 12);
+        assert!(server.tree.find("/4").is_some());
+    }
+    cluster.assert_agreement();
+}
+
+#[test]
+fn a_write_without_a_quorum_is_not_answered() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    let session = cluster.open(leader);
+    cluster.slow_disks.extend([Sid(1), Sid(2)]);
+    let seq = cluster.write(leader, session, &create("/a", 0));
+    cluster.settle();
+    assert_eq!(cluster.reply(leader, seq), None);
+    cluster.flush(Sid(1));
+    cluster.settle();
+    assert_eq!(cluster.reply(leader, seq), Some(ErrorCode::OK));
+}
+
+/// P28: the leader's own disk is one of the quorum's, no more and no sooner. P13: what others made durable is applied here
+/// only once it is durable here.
+#[test]
+fn a_leader_whose_disk_is_slow_decides_with_others_and_applies_later() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    let session = cluster.open(leader);
+    cluster.slow_disks.insert(leader);
+    let seq = cluster.write(leader, session, &create("/a", 0));
+    cluster.settle();
+    assert!(cluster.servers[&Sid(1)].tree.find("/a").is_some());
+    assert_eq!(cluster.reply(leader, seq), None);
+    cluster.flush(leader);
+    assert_eq!(cluster.reply(leader, seq), Some(ErrorCode::OK));
+}
+
+#[test]
+fn the_others_go_on_when_the_leader_dies() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    let session = cluster.open(Sid(1));
+    let seq = cluster.write(Sid(1), session, &create("/a", 0));
+    cluster.settle();
+    assert_eq!(cluster.reply(Sid(1), seq), Some(ErrorCode::OK));
+    let disk = cluster.kill(leader);
+    let next = cluster.form();
+    assert_eq!(next, Sid(2));
+    assert!(cluster.servers[&next].tree.find("/a").is_some());
+    let seq = cluster.write(Sid(1), session, &create("/b", 0));
+    cluster.settle();
+    assert_eq!(cluster.reply(Sid(1), seq), Some(ErrorCode::OK));
+    // The old leader comes back and takes what it missed.
+    cluster.boot(leader, disk);
+    assert_eq!(cluster.form(), next);
+    assert!(cluster.servers[&leader].tree.find("/b").is_some());
+    cluster.assert_agreement();
+    assert_eq!(cluster.servers[&leader].disk.epochs.current, 2);
+}
+
+/// P10, P15: what only a dead leader had is taken back from its log, and never was in its tree.
+#[test]
+fn a_tail_that_nobody_else_has_is_cut_when_its_server_returns() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    let session = cluster.open(leader);
+    let before = cluster.servers[&leader].disk.log.last().unwrap().zxid;
+    // The proposal reaches nobody.
+    let seq = cluster.write(leader, session, &create("/lost", 0));
+    let disk = cluster.kill(leader);
+    assert_eq!(disk.log.last().unwrap().zxid, before.next());
+    let next = cluster.form();
+    let session = cluster.open(next);
+    let _ = seq;
+    cluster.write(next, session, &create("/kept", 0));
+    cluster.settle();
+    cluster.boot(leader, disk);
+    cluster.form();
+    let returned = &cluster.servers[&leader];
+    assert!(returned.tree.find("/lost").is_none());
+    assert!(returned.tree.find("/kept").is_some());
+    let logged: Vec<Zxid> = returned.disk.log.iter().map(|entry| entry.zxid).collect();
+    assert!(!logged.contains(&before.next()));
+    cluster.assert_agreement();
+}
+
+/// I-9: with the same tail on the candidate that wins, it is decided after all.
+#[test]
+fn a_tail_that_the_next_leader_has_is_decided() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    let session = cluster.open(leader);
+    cluster.write(leader, session, &create("/a", 0));
+    while cluster.deliver(leader, Sid(2)) {}
+    let disk = cluster.kill(leader);
+    assert_eq!(cluster.form(), Sid(2));
+    for server in cluster.servers.values() {
+        assert!(server.tree.find("/a").is_some());
+    }
+    cluster.boot(leader, disk);
+    cluster.form();
+    cluster.assert_agreement();
+}
+
+#[test]
+fn a_session_moves_to_another_server_and_its_old_one_may_do_nothing_more() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    let session = cluster.open(Sid(1));
+    cluster.step(
+        Sid(2),
+        zabra_peer::Input::ResumeSession {
+            conn: common::CONN,
+            session,
+            timeout_ms: 10_000,
+        },
+    );
+    cluster.settle();
+    assert_eq!(cluster.servers[&Sid(2)].resumed, [(common::CONN, true)]);
+    cluster.sync(Sid(2), session);
+    let late = cluster.write(Sid(1), session, &create("/late", 0));
+    // A client's numbers go on after it has moved: by them, and by the session, servers find out whom a transaction answers.
+    cluster.write(Sid(2), session, &create("/other", 0));
+    let new = cluster.write(Sid(2), session, &create("/new", 0));
+    cluster.settle();
+    assert_eq!(cluster.reply(Sid(1), late), Some(ErrorCode::SESSION_MOVED));
+    assert_eq!(cluster.reply(Sid(2), new), Some(ErrorCode::OK));
+    assert!(cluster.servers[&leader].tree.find("/late").is_none());
+}
+
+#[test]
+fn a_session_that_nobody_hears_of_expires_by_the_leader_alone() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    let (silent, alive) = (cluster.open(Sid(1)), cluster.open(Sid(2)));
+    for _ in 0..15 {
+        let heard = cluster.now.mono;
+        cluster.step(
+            Sid(2),
+            zabra_peer::Input::Touched {
+                session: alive,
+                timeout_ms: 10_000,
+                heard,
+            },
+        );
+        cluster.advance(1000);
+    }
+    for server in cluster.servers.values() {
+        assert!(!server.sessions.contains_key(&silent));
+        assert!(server.sessions.contains_key(&alive));
+    }
+    assert_eq!(cluster.servers[&leader].peer.expired_count(), 1);
+}
+
+/// P105: a leader that was cut off cannot answer a sync.
+#[test]
+fn a_sync_waits_until_a_quorum_still_follows() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    let session = cluster.open(leader);
+    let seq = cluster.sync(leader, session);
+    assert_eq!(cluster.reply(leader, seq), None, "nobody was asked yet");
+    cluster.settle();
+    assert_eq!(cluster.reply(leader, seq), Some(ErrorCode::OK));
+    let session = cluster.open(Sid(1));
+    let seq = cluster.sync(Sid(1), session);
+    cluster.settle();
+    assert_eq!(cluster.reply(Sid(1), seq), Some(ErrorCode::OK));
+}
+
+#[test]
+fn a_leader_without_its_quorum_stops_serving() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    cluster.kill(Sid(1));
+    cluster.advance(3000);
+    assert!(cluster.servers[&leader].serves);
+    cluster.kill(Sid(2));
+    cluster.advance(3000);
+    assert!(!cluster.servers[&leader].serves);
+}
+
+#[test]
+fn an_empty_server_joins_a_running_ensemble_by_snapshot() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    let session = cluster.open(leader);
+    cluster.kill(Sid(1));
+    for n in 0..20 {
+        cluster.write(leader, session, &create(&format!("/{n}"), 0));
+    }
+    cluster.settle();
+    cluster.boot(Sid(1), Disk::default());
+    cluster.form();
+    assert!(cluster.servers[&Sid(1)].tree.find("/19").is_some());
+    cluster.write(leader, session, &set("/19", b"x", -1));
+    cluster.settle();
+    cluster.assert_agreement();
+}
+
+/// Quorum 19.3: between NEWLEADER and UPTODATE nothing is decided on a follower's link.
+#[test]
+fn decisions_wait_for_uptodate() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    let session = cluster.open(leader);
+    let disk = cluster.kill(Sid(1));
+    cluster.boot(Sid(1), disk);
+    cluster.seen.clear();
+    for n in 0..2000 {
+        if n % 7 == 0 {
+            cluster.write(leader, session, &create(&format!("/{n}"), 0));
+        }
+        cluster.deliver(leader, Sid(1));
+        cluster.deliver(Sid(1), leader);
+        cluster.deliver(leader, Sid(2));
+        cluster.deliver(Sid(2), leader);
+        cluster.now.mono = cluster.now.mono.after(1);
+        for sid in cluster.up() {
+            cluster.step(sid, zabra_peer::Input::Tick);
+        }
+    }
+    cluster.settle();
+    let to_joiner: Vec<&Packet> = cluster
+        .seen
+        .iter()
+        .filter(|(from, to, _)| (*from, *to) == (leader, Sid(1)))
+        .map(|(_, _, packet)| packet)
+        .collect();
+    let at = |is: fn(&Packet) -> bool| to_joiner.iter().position(|p| is(p)).unwrap();
+    let fence = at(|p| matches!(p, Packet::NewLeader { .. }));
+    let open = at(|p| matches!(p, Packet::UpToDate));
+    assert!(fence < open);
+    assert!(
+        !to_joiner[fence..open]
+            .iter()
+            .any(|p| matches!(p, Packet::Commit(_)))
+    );
+    let proposals = to_joiner.iter().filter_map(|p| match p {
+        Packet::Proposal(Entry { zxid, .. }) => Some(*zxid),
+        _ => None,
+    });
+    let proposals: Vec<Zxid> = proposals.collect();
+    assert!(proposals.windows(2).all(|w| w[0].may_precede(w[1])));
+    cluster.assert_agreement();
+    assert!(cluster.servers[&Sid(1)].serves);
+}
+
+#[test]
+fn a_planned_stop_leaves_nothing_undecided() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    let session = cluster.open(leader);
+    let seq = cluster.write(leader, session, &create("/last", 0));
+    cluster.step(leader, zabra_peer::Input::Stop);
+    assert!(!cluster.servers[&leader].stopped);
+    cluster.settle();
+    assert_eq!(cluster.reply(leader, seq), Some(ErrorCode::OK));
+    assert!(cluster.servers[&leader].stopped);
+    cluster.kill(leader);
+    let before = cluster.now.mono;
+    assert_eq!(cluster.form(), Sid(2));
+    // Everyone has voted or is known to be gone: nothing is waited for.
+    assert!(cluster.now.mono.since(before) <= 100);
+}
+
+#[test]
+fn a_silent_leader_is_left_within_a_second() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    cluster.advance(1000);
+    // It hangs: nothing comes from it, and nothing tells that it is gone.
+    let hung = cluster.servers.remove(&leader).unwrap();
+    cluster.down.insert(leader);
+    cluster.advance(1000);
+    assert_eq!(cluster.leader(), Some(Sid(2)), "{:?}", cluster.states());
+    drop(hung);
+}
