@@ -124,7 +124,7 @@ impl Peer {
         effects: &mut Vec<Effect>,
     ) {
         let config = self.member.as_ref().map(|m| m.views.committed().clone());
-        effects.extend(config.map(Effect::SetConfig));
+        effects.extend(config.map(|config| Effect::SetConfig(Box::new(config))));
         if let Role::Learning(learning) = &mut self.role {
             let outcomes = learning.act(&mut self.history, effects, |learner, history, _| {
                 learner.on_installed(zxid, history, now.mono);

@@ -63,7 +63,7 @@ pub enum Effect {
     /// [`Input::Truncated`](crate::Input::Truncated). Everything appended is durable, nothing behind it is applied.
     Truncate(Zxid),
     /// Put the text into `/zookeeper/config` of the replica, outside of any transaction.
-    SetConfig(Membership),
+    SetConfig(Box<Membership>),
     /// Tell a server this server's vote, with the text of the committed membership. It may replace an unsent older one.
     Notify {
         /// Whom.
@@ -99,7 +99,7 @@ pub enum Effect {
     /// Close a quorum link, once what was sent before has gone.
     Close(LinkId),
     /// A newer membership was learnt from others (quorum 5.3, 14.4): links are made anew, files are written.
-    AdoptConfig(Membership),
+    AdoptConfig(Box<Membership>),
     /// Something worth a line for the operator.
     Note(Note),
     /// This server cannot go on in good faith; the process ends with Apache's exit code.

@@ -295,7 +295,8 @@ impl Peer {
         if let Some(member) = &mut self.member {
             if !member.began {
                 member.began = true;
-                effects.push(Effect::SetConfig(member.views.committed().clone()));
+                let config = Box::new(member.views.committed().clone());
+                effects.push(Effect::SetConfig(config));
                 effects.push(Effect::Note(Note::Looking));
                 self.maybe_vote(now, effects);
             } else if let Some((timer, _)) = member.timer.take_if(|(_, at)| *at <= now.mono) {

@@ -62,8 +62,8 @@ impl Peer {
             return;
         }
         let before = member.options.role;
-        effects.push(Effect::AdoptConfig(membership.clone()));
-        effects.push(Effect::SetConfig(membership.clone()));
+        effects.push(Effect::AdoptConfig(Box::new(membership.clone())));
+        effects.push(Effect::SetConfig(Box::new(membership.clone())));
         if membership.has_same_members(member.views.committed()) {
             member.views = zabra_quorum::Views::settled(membership);
             return;

@@ -135,8 +135,8 @@ impl Peer {
         let Some(member) = &mut self.member else {
             return;
         };
-        effects.push(Effect::AdoptConfig(membership.clone()));
-        effects.push(Effect::SetConfig(membership.clone()));
+        effects.push(Effect::AdoptConfig(Box::new(membership.clone())));
+        effects.push(Effect::SetConfig(Box::new(membership.clone())));
         if ends_election {
             member.adopt(membership);
             self.look(now, "a newer membership is in force", effects);
