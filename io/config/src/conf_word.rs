@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use zabra_quorum::Role;
+use zabra_quorum::{Membership, PeerAddress, Role};
 
 use crate::config::Config;
-use crate::mode::{BindAt, Mode};
+use crate::mode::Mode;
 
 /// What only a running server knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +21,14 @@ pub struct Running {
     pub log_dir_bytes: u64,
 }
 
-/// The whole answer. A relative directory is shown below `working_dir`, as Java shows it.
-pub fn conf_text(config: &Config, running: Running, working_dir: &Path) -> String {
+/// The whole answer. A member shows the membership `in_force`, or the one it was started with. A relative directory is
+/// shown below `working_dir`, as Java shows it.
+pub fn conf_text(
+    config: &Config,
+    running: Running,
+    in_force: Option<&Membership>,
+    working_dir: &Path,
+) -> String {
     let storage = &config.storage;
     let member = match &config.mode {
         Mode::Standalone => None,
@@ -54,25 +60,22 @@ pub fn conf_text(config: &Config, running: Running, working_dir: &Path) -> Strin
     let Some(member) = member else {
         return text;
     };
-    let ports = |binds: Vec<BindAt>| {
-        let ports = binds.iter().map(|bind| bind.port().to_string());
-        ports.collect::<Vec<_>>().join("|")
+    let membership = in_force.unwrap_or(&member.committed);
+    let own = membership.member(member.sid);
+    let ports = |port: fn(&PeerAddress) -> u16| {
+        let addresses = own.into_iter().flat_map(|line| &line.addresses);
+        let ports: Vec<String> = addresses.map(|address| port(address).to_string()).collect();
+        ports.join("|")
     };
+    let observes = own.is_some_and(|line| line.role == Role::Observer);
     line("initLimit", &member.init_limit.to_string());
     line("syncLimit", &member.sync_limit.to_string());
     line("electionAlg", "3");
-    line("electionPort", &ports(member.election_binds()));
-    line("quorumPort", &ports(member.quorum_binds()));
-    line(
-        "peerType",
-        if member.role == Role::Observer {
-            "1"
-        } else {
-            "0"
-        },
-    );
+    line("electionPort", &ports(|address| address.election_port));
+    line("quorumPort", &ports(|address| address.quorum_port));
+    line("peerType", if observes { "1" } else { "0" });
     text.push_str("membership: \n");
-    text.push_str(&member.committed.to_string());
+    text.push_str(&membership.to_string());
     text
 }
 
@@ -114,7 +117,7 @@ mod tests {
     fn a_standalone_server_shows_twelve_lines() {
         let cfg = "dataDir=./data\ndataLogDir=/logs/\nclientPort=2181\ntickTime=2000\n";
         assert_eq!(
-            conf_text(&config(cfg, &Nowhere), RUNNING, Path::new("/home/zk")),
+            conf_text(&config(cfg, &Nowhere), RUNNING, None, Path::new("/home/zk")),
             "clientPort=2181\n\
              secureClientPort=-1\n\
              dataDir=/home/zk/./data/version-2\n\
@@ -145,7 +148,7 @@ mod tests {
         }
         let cfg = "dataDir=/d\ninitLimit=10\nsyncLimit=5\nmultiAddress.enabled=true\n\
                    server.1=a:2888:3888;2181\nserver.2=b:2888:3888|c:2889:3889:observer;2182\nserver.3=d:2888:3888;2181\n";
-        let text = conf_text(&config(cfg, &MyIdIs2), RUNNING, Path::new("/"));
+        let text = conf_text(&config(cfg, &MyIdIs2), RUNNING, None, Path::new("/"));
         let tail = text.split_once("serverId=2\n").expect("the own id").1;
         assert_eq!(
             tail,

@@ -1,6 +1,6 @@
 //! The answers to four-letter words, from what the seat owns.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,9 @@ use zabra_serve::{Clients, CloseReason, Conn, Replica};
 use zabra_tree::Watcher;
 
 use super::{Seat, clock, effects};
-use crate::stats::{Average, Basic, Counter, Metrics, Summary};
+use crate::stats::{
+    Average, Basic, Counter, MemberStats, MemberView, Metrics, Part, ProposalSizes, Summary,
+};
 use crate::words::{
     self, ClientFacts, DumpFacts, Expiring, Gauges, Mode, SessionFacts, StateFacts, Word,
 };
@@ -28,6 +30,8 @@ pub(crate) struct Desk {
     pub(crate) trace_mask: i64,
     /// Sessions that had expired when the statistics were reset.
     pub(crate) expired_before: u64,
+    /// What a member of an ensemble counts; a standalone server has none.
+    pub(crate) member: Option<MemberStats>,
 }
 
 impl Desk {
@@ -40,6 +44,7 @@ impl Desk {
             started,
             trace_mask,
             expired_before: 0,
+            member: None,
         }
     }
 }
@@ -70,6 +75,11 @@ impl Seat {
     }
 
     fn answer(&mut self, word: Word, asker: ConnId, now: Now) -> String {
+        if !self.clients.is_serving()
+            && let Some(answer) = words::while_not_serving(word)
+        {
+            return answer.to_owned();
+        }
         self.take_latencies();
         match word {
             Word::Crst => {
@@ -81,26 +91,30 @@ impl Seat {
                 self.metrics = Metrics::default();
                 self.doorway.reset_counters();
                 self.desk.expired_before = self.peer.expired_count();
+                self.desk.member.iter_mut().for_each(MemberStats::reset);
                 return words::SERVER_STATS_RESET.to_owned();
             }
             _ => {}
         }
         self.refresh_counters();
         let replica = effects::read(&self.replica);
+        let stats = self.desk.member.as_ref();
+        let member = stats.map(|stats| stats.view(&self.peer, now.mono));
+        let member = member.as_ref();
         match word {
             Word::Ruok => words::IMOK.to_owned(),
-            Word::Isro => words::isro(Some(Mode::Standalone)).to_owned(),
-            Word::Srvr => words::srvr(&self.state(&replica)),
-            Word::Stat => words::stat(&self.state(&replica), self.client_facts(asker, now)),
+            Word::Isro => words::isro(Some(Mode::of(member))).to_owned(),
+            Word::Srvr => words::srvr(&self.state(&replica, member)),
+            Word::Stat => words::stat(&self.state(&replica, member), self.client_facts(asker, now)),
             Word::Cons => words::cons(self.client_facts(asker, now)),
-            Word::Mntr => self.mntr(&replica, now),
-            Word::Conf => self.conf(),
+            Word::Mntr => self.mntr(&replica, member, now),
+            Word::Conf => self.conf(member),
             Word::Dirs => {
                 let [data, log] = self.dir_sizes();
                 words::dirs(data, log)
             }
             Word::Envi => Environment::here().envi_text(),
-            Word::Dump => words::dump(&self.dump(&replica, now)),
+            Word::Dump => words::dump(&self.dump(&replica, member, now)),
             Word::Gtmk | Word::Stmk => self.desk.trace_mask.to_string(),
             Word::Hash => words::hash(replica.digest_log()),
             Word::Wchs => {
@@ -156,11 +170,11 @@ impl Seat {
         self.metrics.set(Counter::DigestMismatches, mismatches);
     }
 
-    fn state<'a>(&'a self, replica: &Replica) -> StateFacts<'a> {
+    fn state<'a>(&'a self, replica: &Replica, member: Option<&MemberView>) -> StateFacts<'a> {
         let stats = self.clients.stats();
         StateFacts {
             version: &self.desk.version,
-            mode: Mode::Standalone,
+            mode: Mode::of(member),
             latency: [stats.latency_ms.min, stats.latency_ms.max],
             latency_mean: Average::of(stats.latency_ms.total, stats.latency_ms.count),
             received: stats.received,
@@ -169,7 +183,7 @@ impl Seat {
             outstanding: self.clients.outstanding() as u64,
             zxid: replica.last_zxid(),
             node_count: replica.tree.node_count(),
-            proposal_sizes: None,
+            proposal_sizes: member.and_then(proposal_sizes),
         }
     }
 
@@ -199,8 +213,8 @@ impl Seat {
         })
     }
 
-    fn mntr(&self, replica: &Replica, now: Now) -> String {
-        let state = self.state(replica);
+    fn mntr(&self, replica: &Replica, member: Option<&MemberView>, now: Now) -> String {
+        let state = self.state(replica, member);
         let gauges = Gauges {
             uptime: now.mono.since(self.desk.started),
             watch_count: self.clients.watches().watch_count(),
@@ -216,10 +230,10 @@ impl Seat {
             .current
             .unwrap_or(u64::MAX),
         };
-        words::mntr(&state, &gauges, &self.metrics)
+        words::mntr(&state, &gauges, member, &self.metrics)
     }
 
-    fn conf(&self) -> String {
+    fn conf(&self, member: Option<&MemberView>) -> String {
         let [snapshot_dir_bytes, log_dir_bytes] = self.dir_sizes();
         let client_port = i32::from(self.desk.client_port);
         let running = Running {
@@ -229,7 +243,12 @@ impl Seat {
             log_dir_bytes,
         };
         let here = std::env::current_dir().unwrap_or_default();
-        conf_text(&self.desk.config, running, &here)
+        conf_text(
+            &self.desk.config,
+            running,
+            member.map(|member| &member.membership),
+            &here,
+        )
     }
 
     fn dir_sizes(&self) -> [u64; 2] {
@@ -237,38 +256,57 @@ impl Seat {
         [storage.snapshot_dir(), storage.log_dir()].map(|dir| size_of(&dir))
     }
 
-    fn dump(&self, replica: &Replica, now: Now) -> DumpFacts {
-        let tracker = self.peer.tracker();
-        let buckets = tracker.expiry().buckets();
-        let mut facts = DumpFacts::default();
-        let remotes: HashMap<SessionId, SocketAddr> = self
-            .clients
-            .iter()
-            .map(|conn| (conn.session(), conn.remote()))
-            .collect();
-        for (at, members) in buckets {
-            let at = clock::wall_of(at, now);
-            let connected = members
-                .iter()
-                .filter_map(|session| Some((*remotes.get(session)?, *session)));
-            let connections: Vec<_> = connected.collect();
-            if !connections.is_empty() {
-                facts.connections.push(Expiring {
-                    at,
-                    members: connections,
-                });
-            }
-            facts.sessions.push(Expiring {
-                at,
-                members: members.iter().copied().collect(),
-            });
-        }
+    fn dump(&self, replica: &Replica, member: Option<&MemberView>, now: Now) -> DumpFacts {
+        let learns = member.is_some_and(|member| !matches!(member.part, Part::Leading(_)));
+        let buckets = self.peer.tracker().expiry().buckets();
+        let sessions = buckets.into_iter().map(|(at, members)| Expiring {
+            at: clock::wall_of(at, now),
+            members: members.iter().copied().collect(),
+        });
         let owners = replica.tree.ephemeral_owners();
-        facts.ephemerals = owners
-            .into_iter()
-            .map(|owner| (owner, replica.tree.ephemerals(owner)))
-            .collect();
-        facts
+        let ephemerals = owners.into_iter();
+        // Whoever does not expire sessions knows which there are.
+        let known = || replica.sessions().iter().map(|(id, ms)| (*id, *ms));
+        DumpFacts {
+            sessions: sessions.collect(),
+            known: learns.then(|| known().collect()),
+            ephemerals: ephemerals
+                .map(|owner| (owner, replica.tree.ephemerals(owner)))
+                .collect(),
+            connections: self.expiring_connections(now),
+        }
+    }
+
+    /// Connections end when nothing came for their session's timeout, or for that of a connection without one. Apache
+    /// collects them in sets as wide as the latter.
+    fn expiring_connections(&self, now: Now) -> Vec<Expiring<(SocketAddr, SessionId)>> {
+        let width = self.desk.config.sessionless_timeout.as_millis() as u64;
+        let width = width.max(1);
+        let mut sets: BTreeMap<u64, Vec<(SocketAddr, SessionId)>> = BTreeMap::new();
+        for conn in self.clients.iter() {
+            let timeout = match conn.session() {
+                SessionId::NONE => width,
+                _ => u64::try_from(conn.timeout_ms()).unwrap_or(0),
+            };
+            let due = conn.stats().last_response.0 + timeout;
+            let set = (due / width + 1) * width;
+            sets.entry(set)
+                .or_default()
+                .push((conn.remote(), conn.session()));
+        }
+        let sets = sets.into_iter().map(|(at, members)| Expiring {
+            at: clock::wall_of(MonoMillis(at), now),
+            members,
+        });
+        sets.collect()
+    }
+}
+
+/// The sizes that only a leader tells.
+fn proposal_sizes(member: &MemberView) -> Option<ProposalSizes> {
+    match member.part {
+        Part::Leading(figures) => Some(figures.proposals),
+        _ => None,
     }
 }
 

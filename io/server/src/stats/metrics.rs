@@ -1,4 +1,4 @@
-//! The counters and summaries that `mntr` shows beside the gauges (ME-30, 31, 33, 39, 46).
+//! The counters and summaries that `mntr` shows beside the gauges (ME-30 to 33, 39, 46; of 42 what a member counts).
 
 use super::{Percentiles, Summary};
 
@@ -58,6 +58,18 @@ names! {
         UnrecoverableErrors = "unrecoverable_error_count",
         /// Connections closed while the server did not serve.
         ClosedWhileNotServing = "cnxn_closed_without_zk_server_running",
+        /// Elections that began.
+        Looking = "looking_count",
+        /// Learners that were sent what they lacked, or cut back.
+        Diffs = "diff_count",
+        /// Learners that were sent a snapshot.
+        Snaps = "snap_count",
+        /// Transactions that this server proposed as leader.
+        Proposals = "proposal_count",
+        /// Proposals that came from the leader.
+        LearnerProposals = "learner_proposal_received_count",
+        /// Commits that came from the leader.
+        LearnerCommits = "learner_commit_received_count",
         /// Digests of the tree that did not match.
         DigestMismatches = "digest_mismatches_count",
     }
@@ -82,6 +94,16 @@ names! {
         StartupSnapshotTime = "startup_snap_load_time",
         /// Tokens missing when a connection was throttled.
         TokenDeficit = "connection_token_deficit",
+        /// Milliseconds of an election.
+        Election = "election_time",
+        /// Milliseconds from the election until a follower was in step.
+        FollowerSync = "follower_sync_time",
+        /// Milliseconds from the election until an observer was in step.
+        ObserverSync = "observer_sync_time",
+        /// Snapshots that were being sent when one more began.
+        InflightSnaps = "inflight_snap_count",
+        /// Diffs that were being sent when one more began.
+        InflightDiffs = "inflight_diff_count",
         /// Milliseconds without service.
         Unavailable = "unavailable_time",
         /// Milliseconds a leader was without service.

@@ -22,18 +22,32 @@ pub struct Expiring<T> {
 pub struct DumpFacts {
     /// The sessions that this server expires, by time.
     pub sessions: Vec<Expiring<SessionId>>,
+    /// The sessions of the ensemble with their timeouts in ms, on a server that does not expire them: then they are told
+    /// instead.
+    pub known: Option<Vec<(SessionId, i32)>>,
     /// Paths of the ephemerals of each session.
     pub ephemerals: Vec<(SessionId, Vec<String>)>,
     /// The connections with their sessions, by time.
     pub connections: Vec<Expiring<(SocketAddr, SessionId)>>,
 }
 
-/// The answer of `dump` on a standalone server or a leader.
+/// The answer of `dump`: a standalone server and a leader tell when sessions expire, a learner which there are.
 #[must_use]
 pub fn dump(facts: &DumpFacts) -> String {
-    let mut out = String::from("SessionTracker dump:\nSession ");
-    sets(&facts.sessions, ToString::to_string, &mut out);
+    let mut out = String::from("SessionTracker dump:\n");
     // Here and below: writing to a string cannot fail.
+    match &facts.known {
+        Some(known) => {
+            let _ = writeln!(out, "Global Sessions({}):", known.len());
+            for (session, timeout_ms) in known {
+                let _ = writeln!(out, "{session}\t{timeout_ms}ms");
+            }
+        }
+        None => {
+            out.push_str("Session ");
+            sets(&facts.sessions, ToString::to_string, &mut out);
+        }
+    }
     let _ = writeln!(
         out,
         "ephemeral nodes dump:\nSessions with Ephemerals ({}):",
@@ -88,6 +102,7 @@ mod tests {
                 at,
                 members: vec![("10.0.0.7:40112".parse().unwrap(), session)],
             }],
+            known: None,
         };
         assert_eq!(
             dump(&facts),
@@ -104,6 +119,25 @@ mod tests {
              Connections Sets (1)/(1):\n\
              1 expire at Fri Jul 17 10:00:03 UTC 2026:\n\
              \tip: /10.0.0.7:40112 sessionId: 0x100000a1b2c0001\n"
+        );
+    }
+    #[test]
+    fn a_learner_lists_the_sessions_of_the_ensemble_with_their_timeouts() {
+        let known = [0x0100_00d1_b8be_0000, 0x0200_00d1_b54a_0000];
+        let facts = DumpFacts {
+            known: Some(known.map(|id| (SessionId(id), 20_000)).to_vec()),
+            ..DumpFacts::default()
+        };
+        assert_eq!(
+            dump(&facts),
+            "SessionTracker dump:\n\
+             Global Sessions(2):\n\
+             0x10000d1b8be0000\t20000ms\n\
+             0x20000d1b54a0000\t20000ms\n\
+             ephemeral nodes dump:\n\
+             Sessions with Ephemerals (0):\n\
+             Connections dump:\n\
+             Connections Sets (0)/(0):\n"
         );
     }
 }

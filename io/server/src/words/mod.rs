@@ -20,12 +20,24 @@ pub use dirs::dirs;
 pub use dump::{DumpFacts, Expiring, dump};
 pub use hash::hash;
 pub use monitor::{Gauges, mntr};
-pub use state::{Mode, ProposalSizes, StateFacts, isro, srvr, stat};
+pub use state::{Mode, StateFacts, isro, srvr, stat};
 pub use watches::{wchc, wchp, wchs};
 pub use word::Word;
 
 /// The answer of most words while the server does not serve (FL-04).
 pub const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
+
+/// What a word is answered while the server does not serve; none for those that are answered all the same (FL-04).
+#[must_use]
+pub fn while_not_serving(word: Word) -> Option<&'static str> {
+    match word {
+        Word::Ruok | Word::Envi | Word::Gtmk | Word::Stmk => None,
+        Word::Isro => Some(isro(None)),
+        // Apache's own line has no end here.
+        Word::Hash => Some(NOT_SERVING.trim_ascii_end()),
+        _ => Some(NOT_SERVING),
+    }
+}
 
 /// The answer of `ruok`: it only says that the process answers.
 pub const IMOK: &str = "imok";
@@ -46,4 +58,22 @@ pub fn refusal(word: Word) -> String {
         "{} is not executed because it is not in the whitelist.\n",
         word.name()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_without_a_leader_answers_only_what_needs_none() {
+        for word in [*b"ruok", *b"envi", *b"gtmk", *b"stmk"] {
+            assert_eq!(Word::from_bytes(word).and_then(while_not_serving), None);
+        }
+        assert_eq!(while_not_serving(Word::Isro), Some("null"));
+        assert_eq!(while_not_serving(Word::Mntr), Some(NOT_SERVING));
+        assert_eq!(
+            while_not_serving(Word::Hash),
+            Some("This ZooKeeper instance is not currently serving requests")
+        );
+    }
 }

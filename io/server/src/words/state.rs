@@ -5,7 +5,7 @@ use std::fmt::Write;
 use zabra_proto::Zxid;
 
 use super::ClientFacts;
-use crate::stats::Average;
+use crate::stats::{Average, MemberView, Part, ProposalSizes};
 
 /// What the server is in its ensemble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,18 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// That of a server with this part in an ensemble, or without one.
+    #[must_use]
+    pub fn of(member: Option<&MemberView>) -> Self {
+        match member.map(|member| member.part) {
+            None => Self::Standalone,
+            Some(Part::Leading(_)) => Self::Leader,
+            Some(Part::Observing { .. }) => Self::Observer,
+            // While it looks for a leader it tells nothing; behind one it will follow.
+            Some(Part::Following { .. } | Part::Looking) => Self::Follower,
+        }
+    }
+
     /// How it is written after `Mode: ` and in `mntr`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -35,17 +47,6 @@ impl Mode {
             Self::ReadOnly => "read-only",
         }
     }
-}
-
-/// Sizes of a leader's proposals in bytes; none before the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ProposalSizes {
-    /// Of the last one.
-    pub last: Option<u64>,
-    /// The least.
-    pub min: Option<u64>,
-    /// The greatest.
-    pub max: Option<u64>,
 }
 
 /// What there is to tell about a server.
@@ -135,7 +136,11 @@ fn tail(facts: &StateFacts<'_>, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use zabra_proto::Sid;
+    use zabra_quorum::Membership;
+
     use super::*;
+    use crate::stats::LeaderFigures;
     use crate::words::clients::tests::client;
 
     fn facts(mode: Mode) -> StateFacts<'static> {
@@ -183,6 +188,24 @@ mod tests {
             ..facts
         };
         assert!(srvr(&none).ends_with("Proposal sizes last/min/max: -1/-1/-1\n"));
+    }
+
+    #[test]
+    fn the_mode_is_that_of_the_part_in_the_ensemble() {
+        let (leader, master) = (Sid(2), Sid(2));
+        let mode = |part| {
+            let membership = Membership::parse("server.1=a:1:2").unwrap();
+            Mode::of(Some(&MemberView {
+                part,
+                quorum_size: 1,
+                membership,
+            }))
+            .as_str()
+        };
+        assert_eq!(mode(Part::Following { leader }), "follower");
+        assert_eq!(mode(Part::Observing { master }), "observer");
+        assert_eq!(mode(Part::Leading(LeaderFigures::default())), "leader");
+        assert_eq!(Mode::of(None).as_str(), "standalone");
     }
 
     #[test]
