@@ -1,6 +1,8 @@
 //! Learners as Apache ZooKeeper 3.8.0 has them: a member is given what a recorded leader sent, and must say what the
 //! recorded learner said. What its clients and timers made it say is left out.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod common;
 
 use std::fs;
