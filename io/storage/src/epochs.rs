@@ -25,7 +25,7 @@ pub struct Epochs {
 
 impl Epochs {
     /// What the disk says, given the last zxid of the recovered history. Nothing is written: what is missing or behind is
-    /// brought up by the next [`Self::store`].
+    /// brought up by the next [`Self::store`]. A crash alone never makes it fail (I-18).
     pub fn load(vfs: &dyn Vfs, dirs: &DataDirs, last: Zxid) -> Result<Self> {
         let dir = dirs.snap();
         let record = load_record(vfs, dir)?;
@@ -36,25 +36,24 @@ impl Epochs {
             load_file(vfs, dir, CURRENT_EPOCH)?,
             record.map(|r| r.current),
         );
-        if last.epoch() > current {
-            // Apache's server writes currentEpoch through this file: a crash can come before the rename.
-            let temp = load_file(vfs, dir, "currentEpoch.tmp")?;
-            match temp.filter(|temp| *temp >= last.epoch()) {
-                Some(temp) => current = temp,
-                None => {
-                    return Err(StorageError::Epochs(format!(
-                        "{} says {current}, but the history goes on to zxid {last} of epoch {}; a file was restored \
-                         or lost: remove the data and let the server take it from the ensemble",
-                        dir.join(CURRENT_EPOCH).display(),
-                        last.epoch()
-                    )));
-                }
-            }
-        }
         let accepted = match accepted_file.max(record.map(|r| r.accepted)) {
             Some(accepted) => accepted,
             None => last.epoch().max(current),
         };
+        if last.epoch() > current {
+            if last.epoch() > accepted {
+                return Err(StorageError::Epochs(format!(
+                    "the history goes on to zxid {last} of epoch {}, but {} says {accepted}; a file was restored or \
+                     lost: remove the data and let the server take it from the ensemble",
+                    last.epoch(),
+                    dir.join(ACCEPTED_EPOCH).display(),
+                )));
+            }
+            // A crash came between the history of an epoch and the epoch itself, which is the order in which a learner
+            // stores them (P03, P04). The history decides: a txn of an epoch stands behind all with which its leader began,
+            // so that nobody with a lower epoch can have something committed that is not here.
+            current = last.epoch();
+        }
         if accepted < current {
             return Err(StorageError::Epochs(format!(
                 "{} says {accepted}, less than currentEpoch ({current}); a file was restored or lost: remove the data \

@@ -42,6 +42,8 @@ pub struct LogReader {
     trust: Trust,
     from: Zxid,
     last: Zxid,
+    /// Whether the next txn must continue the history behind `last`; not so before the first one of [`Self::around`].
+    anchored: bool,
     /// Last zxid that the current segment holds, whether handed out or not.
     last_in_segment: Option<Zxid>,
     /// Zxid and checksum of the txns handed out last, to know a repetition from a contradiction.
@@ -119,22 +121,37 @@ impl LogReader {
             trust,
             from,
             last: from,
+            anchored: true,
             last_in_segment: None,
             seen: VecDeque::new(),
             finished: Vec::new(),
             payload_max,
         };
         reader.check_all_marked_are_there(&named)?;
-        // The newest that begins at or before the wanted zxid, and all behind it.
-        let begin = named
-            .partition_point(|(first, _)| *first <= from)
-            .saturating_sub(1);
+        let begin = first_needed(named.iter().map(|(first, _)| *first), from);
         let pending = named
             .into_iter()
             .skip(begin)
             .map(|(_, name)| name)
             .collect();
         Ok(Self { pending, ..reader })
+    }
+
+    /// A reader that begins before a zxid: with the first txn of the segment that should hold it, if there is one. For who
+    /// wants to know whether the zxid is in the history, and what stands before it.
+    pub fn around(
+        vfs: Arc<dyn Vfs>,
+        dir: &Path,
+        segments: impl IntoIterator<Item = String>,
+        zxid: Zxid,
+        trust: Trust,
+        payload_max: usize,
+    ) -> Result<Self> {
+        let mut reader = Self::new(vfs, dir, segments, zxid, trust, payload_max)?;
+        reader.from = Zxid::ZERO;
+        reader.last = Zxid::ZERO;
+        reader.anchored = false;
+        Ok(reader)
     }
 
     /// Opens the logs of a directory as they are, trusting its mark.
@@ -177,7 +194,8 @@ impl LogReader {
             if zxid <= self.from {
                 continue;
             }
-            if follows(self.last, zxid) {
+            if follows(self.last, zxid) || !self.anchored {
+                self.anchored = true;
                 self.last = zxid;
                 if self.seen.len() == SEEN_MAX {
                     self.seen.pop_front();
@@ -363,6 +381,14 @@ impl LogReader {
             what,
         }
     }
+}
+
+/// Which of some segments, by the zxids of their names in order, is the first that is needed to read what is behind a zxid:
+/// the newest that begins at or before it.
+#[must_use]
+pub fn first_needed(segments: impl IntoIterator<Item = Zxid>, from: Zxid) -> usize {
+    let before = segments.into_iter().take_while(|first| *first <= from);
+    before.count().saturating_sub(1)
 }
 
 fn defect_text(defect: &Defect) -> String {

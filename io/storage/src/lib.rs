@@ -41,7 +41,9 @@ mod window;
 pub use dirs::{DataDirs, DirsLock};
 pub use epochs::Epochs;
 pub use error::{Result, StorageError};
-pub use history::{FinishedSegment, HistoryEnd, LogReader, PAYLOAD_MAX_DEFAULT, Trust};
+pub use history::{
+    FinishedSegment, HistoryEnd, LogReader, PAYLOAD_MAX_DEFAULT, Trust, first_needed,
+};
 pub use log::{Flushed, LogError, LogOptions, TxnLog, UNSYNCED_MAX};
 pub use mark::{Mark, MarkFile, Segment};
 pub use names::Compression;

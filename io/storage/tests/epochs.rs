@@ -35,9 +35,9 @@ fn missing_files_take_the_epoch_of_the_history() {
 
 #[test]
 fn contradictions_refuse_the_start() {
-    let older = disk_with(&[("acceptedEpoch", "4"), ("currentEpoch", "2")]);
+    let never_promised = disk_with(&[("acceptedEpoch", "2"), ("currentEpoch", "2")]);
     assert!(
-        load(&older, Zxid::new(3, 1))
+        load(&never_promised, Zxid::new(3, 1))
             .unwrap_err()
             .contains("epoch 3")
     );
@@ -57,6 +57,15 @@ fn contradictions_refuse_the_start() {
             .unwrap_err()
             .contains("zabra-epochs")
     );
+}
+
+/// P04: Apache's server does not start here until somebody edits its files.
+#[test]
+fn a_history_that_is_ahead_of_its_promised_epoch_decides() {
+    let behind = disk_with(&[("acceptedEpoch", "4"), ("currentEpoch", "2")]);
+    assert_eq!(load(&behind, Zxid::new(3, 1)), Ok((4, 3)));
+    assert_eq!(load(&behind, Zxid::new(4, 0)), Ok((4, 4)));
+    assert_eq!(load(&behind, Zxid::new(2, 7)), Ok((4, 2)));
 }
 
 #[test]
