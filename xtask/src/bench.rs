@@ -2,7 +2,8 @@
 //!
 //! Both servers run on this machine in the same sitting and are asked in turn, so that what is compared are ratios and not
 //! moods of the machine. The load comes from `zabra bench`; [`server`] starts and ends the servers, [`rows`] knows what is
-//! measured and which bar it is held against, [`table`] writes it down. Ensembles and other peers are not here.
+//! measured and which bar it is held against, [`ensemble`] the same for three servers, [`table`] writes it down. Other peers
+//! are not here, nor what happens when servers fail: see the suite `gap` of `cargo xtask interop`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use clap::ValueEnum;
 use crate::workspace::Workspace;
 use crate::{interop, shell};
 
+mod ensemble;
 mod generator;
 mod rows;
 mod server;
@@ -65,6 +67,8 @@ enum Rows {
     Memory,
     /// Writes while a snapshot is taken
     Snapshot,
+    /// getData, setData and both on three servers
+    Ensemble,
 }
 
 impl Args {

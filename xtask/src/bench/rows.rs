@@ -4,9 +4,10 @@ use std::fs;
 
 use anyhow::Context;
 
+use super::generator::Target;
 use super::server::{Kind, Server};
 use super::table::{Bar, Comparison, Row};
-use super::{Bench, Rows};
+use super::{Bench, Rows, ensemble};
 
 /// Measures what is asked for.
 pub(super) fn measure(bench: &Bench, comparison: &mut Comparison) -> anyhow::Result<()> {
@@ -21,17 +22,20 @@ pub(super) fn measure(bench: &Bench, comparison: &mut Comparison) -> anyhow::Res
     if args.wants(Rows::Memory) || args.wants(Rows::Snapshot) {
         filled(bench, comparison)?;
     }
+    if args.wants(Rows::Ensemble) {
+        ensemble::measure(bench, comparison)?;
+    }
     Ok(())
 }
 
 impl Bench {
     /// Apache first, then what it is compared with.
-    fn kinds(&self) -> [Kind; 2] {
+    pub(super) fn kinds(&self) -> [Kind; 2] {
         [Kind::Apache, self.args.subject]
     }
 
     /// Runs `one` for each server in turn, as often as is asked for; the median of each figure.
-    fn medians<const N: usize>(
+    pub(super) fn medians<const N: usize>(
         &self,
         mut one: impl FnMut(usize) -> anyhow::Result<[f64; N]>,
     ) -> anyhow::Result<[[f64; 2]; N]> {
@@ -80,7 +84,7 @@ fn warm_servers(bench: &Bench, comparison: &mut Comparison) -> anyhow::Result<()
             .server,
     ];
     for server in &servers {
-        warm(bench, server)?;
+        warm(bench, &server.target())?;
     }
     let operations = [
         (Rows::Get, "get", GET),
@@ -90,13 +94,10 @@ fn warm_servers(bench: &Bench, comparison: &mut Comparison) -> anyhow::Result<()
     for (rows, operation, bars) in operations {
         if bench.args.wants(rows) {
             for ((sessions, depth), bar) in LOADS.into_iter().zip(bars) {
-                load(
-                    bench,
-                    comparison,
-                    &servers,
-                    (operation, sessions, depth),
-                    bar,
-                )?;
+                let name = format!("{operation} {sessions} × {depth}");
+                let work = format!("{operation} -n {sessions} -d {depth}");
+                let targets = [servers[0].target(), servers[1].target()];
+                load(bench, comparison, &targets, &name, &work, bar)?;
             }
         }
     }
@@ -110,7 +111,7 @@ fn warm_servers(bench: &Bench, comparison: &mut Comparison) -> anyhow::Result<()
 }
 
 /// Puts load on a server until its rate is flat: a JVM compiles what it runs often.
-fn warm(bench: &Bench, server: &Server) -> anyhow::Result<()> {
+pub(super) fn warm(bench: &Bench, server: &Target) -> anyhow::Result<()> {
     let rounds = if bench.args.quick { 1 } else { WARM_UP_ROUNDS };
     let mut best = 0.0_f64;
     for round in 1..=rounds {
@@ -128,7 +129,7 @@ fn warm(bench: &Bench, server: &Server) -> anyhow::Result<()> {
         }
         println!(
             "{} warms up, round {round}: {rate:.0} op/s in all",
-            server.kind()
+            server.kind
         );
         if round >= 3 && rate < best * FLAT {
             break;
@@ -138,17 +139,17 @@ fn warm(bench: &Bench, server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn load(
+pub(super) fn load(
     bench: &Bench,
     comparison: &mut Comparison,
-    servers: &[Server; 2],
-    (operation, sessions, depth): (&str, u32, u32),
+    targets: &[Target; 2],
+    name: &str,
+    work: &str,
     bar: Bar,
 ) -> anyhow::Result<()> {
-    let seconds = bench.args.seconds;
-    let work = format!("{operation} -n {sessions} -d {depth} --duration {seconds}");
+    let work = format!("{work} --duration {}", bench.args.seconds);
     let [rate, p50, p99, cpu] = bench.medians(|server| {
-        let run = bench.generator.run(&servers[server], &work)?;
+        let run = bench.generator.run(&targets[server], &work)?;
         Ok([
             run.of("ops_per_second")?,
             run.of("p50_us")?,
@@ -156,8 +157,7 @@ fn load(
             run.of("server_cpu_per_op_us")?,
         ])
     })?;
-    let name = format!("{operation} {sessions} × {depth}");
-    push(comparison, &name, "op/s", rate, bar);
+    push(comparison, name, "op/s", rate, bar);
     push(comparison, &format!("{name}: p50"), "µs", p50, Bar::None);
     push(
         comparison,
@@ -184,7 +184,7 @@ fn sessions(
     let [rate, memory, cpu] = bench.medians(|server| {
         let run = bench
             .generator
-            .run(&servers[server], "sessions -n 10000 --at-once 32")?;
+            .run(&servers[server].target(), "sessions -n 10000 --at-once 32")?;
         Ok([
             run.of("opened_per_second")?,
             run.of("server_rss_per_session_bytes")?,
@@ -215,7 +215,7 @@ fn sessions(
     let [storm] = bench.medians(|server| {
         let run = bench
             .generator
-            .run(&servers[server], "sessions -n 2000 --at-once 256")?;
+            .run(&servers[server].target(), "sessions -n 2000 --at-once 256")?;
         Ok([run.of("p99_us")? / 1e3])
     })?;
     push(
@@ -230,9 +230,10 @@ fn sessions(
 
 fn watch(bench: &Bench, comparison: &mut Comparison, servers: &[Server; 2]) -> anyhow::Result<()> {
     let [last] = bench.medians(|server| {
-        let run = bench
-            .generator
-            .run(&servers[server], "watch -n 5000 --rounds 20 --warm-up 20")?;
+        let run = bench.generator.run(
+            &servers[server].target(),
+            "watch -n 5000 --rounds 20 --warm-up 20",
+        )?;
         Ok([run.of("set_to_last_notification_ms")?])
     })?;
     let name = "5,000 watchers: set to the last notification";
@@ -328,7 +329,7 @@ fn filled_server(bench: &Bench, kind: Kind) -> anyhow::Result<Filled> {
     let running = bench.place.start(kind, "filled", &bench.generator)?.server;
     let run = bench
         .generator
-        .run(&running, &format!("fill --znodes {znodes}"))?;
+        .run(&running.target(), &format!("fill --znodes {znodes}"))?;
     println!(
         "{kind} is filled at {:.0} znodes/s",
         run.of("ops_per_second")?
@@ -362,13 +363,14 @@ fn filled_server(bench: &Bench, kind: Kind) -> anyhow::Result<Filled> {
 fn tail_of_writes(bench: &Bench, server: Server) -> anyhow::Result<(f64, usize)> {
     let seconds = bench.args.seconds;
     let warm_up = format!("set -n 64 --warm-up 0 --duration {}", seconds * 2);
-    bench.generator.run(&server, &warm_up)?;
+    bench.generator.run(&server.target(), &warm_up)?;
     let before = server.snapshots()?;
     let mut found = Vec::new();
     for _ in 0..bench.args.passes {
-        let run = bench
-            .generator
-            .run(&server, &format!("set -n 64 --duration {}", seconds * 2))?;
+        let run = bench.generator.run(
+            &server.target(),
+            &format!("set -n 64 --duration {}", seconds * 2),
+        )?;
         found.push(run.of("p999_us")?);
     }
     let snapshots = server
@@ -405,7 +407,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Sessions and requests outstanding in each.
-const LOADS: [(u32, u32); 3] = [(1, 1), (64, 1), (64, 32)];
+pub(super) const LOADS: [(u32, u32); 3] = [(1, 1), (64, 1), (64, 32)];
 /// Bars of each load, in operations per second over Apache's.
 const GET: [Bar; 3] = [
     Bar::RatioFrom(2.5),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::generator::Generator;
+use super::generator::{Generator, Target};
 use crate::workspace::Workspace;
 
 /// Which server.
@@ -36,7 +36,7 @@ pub(super) struct Place {
     jars: PathBuf,
     logback: PathBuf,
     /// Holds a folder for each server that was started.
-    runs: PathBuf,
+    pub(super) runs: PathBuf,
 }
 
 impl Place {
@@ -113,7 +113,7 @@ impl Place {
         };
         let before = begun.elapsed();
         let ready = generator.run(
-            &server,
+            &server.target(),
             &format!("ready --path {path} --within {START_LIMIT}"),
         );
         if let Some(status) = server.child.try_wait()? {
@@ -127,7 +127,7 @@ impl Place {
         Ok(Started { server, first_read })
     }
 
-    fn command(&self, kind: Kind, properties: &[&str]) -> Command {
+    pub(super) fn command(&self, kind: Kind, properties: &[&str]) -> Command {
         let properties = properties.iter().map(|property| format!("-D{property}"));
         match kind {
             Kind::Apache => {
@@ -172,14 +172,13 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Which it is.
-    pub(super) fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// Its client port.
-    pub(super) fn port(&self) -> u16 {
-        self.port
+    /// It alone, as what load is put on.
+    pub(super) fn target(&self) -> Target {
+        Target {
+            kind: self.kind,
+            ports: vec![self.port],
+            pids: vec![self.pid()],
+        }
     }
 
     /// Its process.
@@ -234,7 +233,7 @@ pub(super) fn zabra_binary(workspace: &Workspace) -> PathBuf {
 
 /// A port below those that outgoing connections take theirs from: on one of those, a client that waits for the server
 /// could be connected with itself.
-fn free_port() -> anyhow::Result<u16> {
+pub(super) fn free_port() -> anyhow::Result<u16> {
     let first = 12_000 + (std::process::id() % 10_000) as u16;
     (first..first + 1_000)
         .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
@@ -242,7 +241,7 @@ fn free_port() -> anyhow::Result<u16> {
 }
 
 /// The sample configuration; limits and ports that stand in the way of a measurement are changed for both servers.
-const CONFIG: &str = "\
+pub(super) const CONFIG: &str = "\
 tickTime=2000
 initLimit=10
 syncLimit=5
@@ -252,4 +251,4 @@ maxClientCnxns=0
 admin.enableServer=false
 ";
 /// Seconds until a server must have answered.
-const START_LIMIT: u64 = 120;
+pub(super) const START_LIMIT: u64 = 120;
