@@ -1,0 +1,188 @@
+//! What each disk holds for certain: as its storage reported it, and as recovery then must find it.
+
+use std::collections::BTreeMap;
+
+use zabra_proto::Zxid;
+use zabra_zab::Entry;
+
+use super::order::Order;
+use super::{Verdict, fails};
+use crate::event::ServerAt;
+use crate::trace::{Z, hash_of};
+
+/// All disks.
+pub(super) struct Disks {
+    disks: Vec<Disk>,
+    voters: usize,
+}
+
+/// What one disk holds whatever happens.
+#[derive(Debug, Default)]
+struct Disk {
+    /// Every txn up to here, by a snapshot.
+    base: Zxid,
+    /// Txns in the log.
+    log: BTreeMap<Zxid, u64>,
+    /// The last txn given to the log, durable or not.
+    appended: Zxid,
+}
+
+impl Disk {
+    fn holds(&self, zxid: Zxid, hash: u64) -> bool {
+        zxid <= self.base || self.log.get(&zxid) == Some(&hash)
+    }
+
+    fn last(&self) -> Zxid {
+        let logged = self.log.last_key_value().map(|(zxid, _)| *zxid);
+        logged.unwrap_or_default().max(self.base)
+    }
+}
+
+impl Disks {
+    pub(super) fn new(servers: usize, voters: usize) -> Self {
+        Self {
+            disks: (0..servers).map(|_| Disk::default()).collect(),
+            voters,
+        }
+    }
+
+    /// The last txn that is durable at a server.
+    pub(super) fn last(&self, at: ServerAt) -> Zxid {
+        self.disks[at].last()
+    }
+
+    /// I-4: a log goes on with the next number, or the first of a later epoch.
+    pub(super) fn appended(&mut self, at: ServerAt, entry: &Entry) -> Verdict {
+        let last = std::mem::replace(&mut self.disks[at].appended, entry.zxid);
+        let zxid = entry.zxid;
+        let follows = zxid.0 == last.0 + 1 || zxid.epoch() > last.epoch() && zxid.counter() == 1;
+        if !follows {
+            let text = format!("s{} appends {} behind {}", at + 1, Z(zxid), Z(last));
+            return fails("I-4 total order", text);
+        }
+        Ok(())
+    }
+
+    pub(super) fn flushed(&mut self, at: ServerAt, batch: &[Entry]) {
+        let entries = batch.iter().map(|e| (e.zxid, hash_of(&e.payload)));
+        self.disks[at].log.extend(entries);
+    }
+
+    /// I-8: what is decided is on the disks of a quorum.
+    pub(super) fn decided(&self, at: ServerAt, zxid: Zxid, payload: &[u8]) -> Verdict {
+        let hash = hash_of(payload);
+        let holders = self.holders(zxid, hash);
+        if 2 * holders <= self.voters {
+            let text = format!(
+                "s{} applies {}, which {holders} of {} disks hold",
+                at + 1,
+                Z(zxid),
+                self.voters
+            );
+            return fails("I-8 commit needs disks", text);
+        }
+        Ok(())
+    }
+
+    fn holders(&self, zxid: Zxid, hash: u64) -> usize {
+        let voters = self.disks.iter().take(self.voters);
+        voters.filter(|disk| disk.holds(zxid, hash)).count()
+    }
+
+    /// I-9: each quorum has a member that holds the last decided txn, and with it all before.
+    pub(super) fn kept_by_a_quorum(&self, order: &Order) -> Verdict {
+        let Some(last) = order.decided().last() else {
+            return Ok(());
+        };
+        let holders = self.holders(last.zxid, last.hash);
+        if 2 * holders <= self.voters {
+            let text = format!(
+                "{} is decided, and only {holders} of {} disks hold it",
+                Z(last.zxid),
+                self.voters
+            );
+            return fails("I-9 commit is for ever", text);
+        }
+        Ok(())
+    }
+
+    /// I-7: who leads holds every txn that was decided.
+    pub(super) fn is_complete(&self, at: ServerAt, order: &Order) -> Verdict {
+        let disk = &self.disks[at];
+        let lacks = order.decided().iter().find(|d| !disk.holds(d.zxid, d.hash));
+        match lacks {
+            Some(lacks) => fails(
+                "I-7 leader completeness",
+                format!("s{} leads without {}", at + 1, Z(lacks.zxid)),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// R1: a txn is acknowledged when the disk has it.
+    pub(super) fn acked(&self, at: ServerAt, zxid: Zxid) -> Verdict {
+        if zxid.counter() > 0 && zxid > self.disks[at].last() {
+            let text = format!(
+                "s{} acks {} with {} durable",
+                at + 1,
+                Z(zxid),
+                Z(self.disks[at].last())
+            );
+            return fails("R1 order of durability", text);
+        }
+        Ok(())
+    }
+
+    pub(super) fn crashed(&mut self, at: ServerAt) {
+        self.disks[at].appended = self.disks[at].last();
+    }
+
+    pub(super) fn truncating(&mut self, at: ServerAt, to: Zxid) {
+        // From here on nobody can say whether what is behind is there.
+        self.disks[at].log.retain(|zxid, _| *zxid <= to);
+    }
+
+    pub(super) fn truncated(&mut self, at: ServerAt, to: Zxid) {
+        self.disks[at].appended = to;
+    }
+
+    pub(super) fn installing(&mut self, at: ServerAt, zxid: Zxid) {
+        self.disks[at].log.retain(|logged, _| *logged <= zxid);
+    }
+
+    pub(super) fn installed(&mut self, at: ServerAt, zxid: Zxid) {
+        let disk = &mut self.disks[at];
+        disk.log.clear();
+        disk.base = zxid;
+        disk.appended = zxid;
+    }
+
+    /// I-14: recovery finds what was durable, and perhaps more of what was appended.
+    pub(super) fn recovered(&mut self, at: ServerAt, snapshot: Zxid, tail: &[Entry]) -> Verdict {
+        let found: BTreeMap<Zxid, u64> = tail
+            .iter()
+            .map(|entry| (entry.zxid, hash_of(&entry.payload)))
+            .collect();
+        let disk = &mut self.disks[at];
+        let lost = disk
+            .log
+            .iter()
+            .find(|(zxid, hash)| **zxid > snapshot && found.get(zxid) != Some(hash));
+        let verdict = match lost {
+            Some((zxid, _)) => fails(
+                "I-14 recovery",
+                format!("s{} had {} on its disk and lost it", at + 1, Z(*zxid)),
+            ),
+            None if snapshot.max(disk.last()) < disk.base => fails(
+                "I-14 recovery",
+                format!("s{} had {} by snapshot and lost it", at + 1, Z(disk.base)),
+            ),
+            None => Ok(()),
+        };
+        disk.base = disk.base.max(snapshot);
+        disk.log.retain(|zxid, _| *zxid <= snapshot);
+        disk.log.extend(found);
+        disk.appended = disk.last();
+        verdict
+    }
+}

@@ -1,0 +1,141 @@
+//! Epochs and votes: promises that are kept over crashes.
+
+use std::collections::BTreeMap;
+
+use zabra_election::{Notification, ServerState};
+use zabra_proto::{Sid, Zxid};
+use zabra_zab::Epochs;
+
+use super::{Verdict, fails};
+use crate::event::ServerAt;
+use crate::trace::Z;
+
+/// What each server has promised.
+pub(super) struct Promises {
+    saved: Vec<Epochs>,
+    leaders: BTreeMap<u32, ServerAt>,
+    /// To whom a server has given its word for an epoch.
+    accepted: BTreeMap<(ServerAt, u32), Sid>,
+    acked: BTreeMap<(ServerAt, u32), Sid>,
+}
+
+impl Promises {
+    pub(super) fn new(servers: usize) -> Self {
+        Self {
+            saved: vec![Epochs::default(); servers],
+            leaders: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            acked: BTreeMap::new(),
+        }
+    }
+
+    /// I-11: epochs only grow, and current is never above accepted.
+    pub(super) fn wanted(&self, at: ServerAt, epochs: Epochs) -> Verdict {
+        let saved = self.saved[at];
+        if epochs.accepted < saved.accepted
+            || epochs.current < saved.current
+            || epochs.current > epochs.accepted
+        {
+            let text = format!("s{} had {saved:?} and saves {epochs:?}", at + 1);
+            return fails("I-11 epochs", text);
+        }
+        Ok(())
+    }
+
+    pub(super) fn saved(&mut self, at: ServerAt, epochs: Epochs) {
+        self.saved[at] = epochs;
+    }
+
+    /// I-11 after a crash, and the epoch of the log's end.
+    pub(super) fn recovered(&mut self, at: ServerAt, epochs: Epochs, last: Zxid) -> Verdict {
+        let verdict = self.wanted(at, epochs);
+        self.saved[at] = epochs;
+        verdict?;
+        if last.epoch() > epochs.current {
+            let text = format!("s{} has {} and {epochs:?}", at + 1, Z(last));
+            return fails("I-11 epochs", text);
+        }
+        Ok(())
+    }
+
+    /// I-1: an epoch has one leader.
+    pub(super) fn established(&mut self, at: ServerAt, epoch: u32) -> Verdict {
+        let first = *self.leaders.entry(epoch).or_insert(at);
+        if first != at {
+            let text = format!("s{} and s{} lead in epoch {epoch}", first + 1, at + 1);
+            return fails("I-1 one leader", text);
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_about_itself(&self, at: ServerAt, notification: &Notification) -> bool {
+        notification.state == ServerState::Looking
+            && notification.vote.leader == Sid(at as i64 + 1)
+            && notification.vote.zxid != zabra_election::NO_HISTORY
+    }
+
+    /// I-12: who votes for itself says what is on its disk.
+    pub(super) fn vote(&self, at: ServerAt, notification: &Notification, last: Zxid) -> Verdict {
+        let vote = notification.vote;
+        let current = i64::from(self.saved[at].current);
+        if vote.zxid > last || vote.epoch.0 > current {
+            let text = format!(
+                "s{} says epoch {} and {}, its disk {current} and {}",
+                at + 1,
+                vote.epoch.0,
+                Z(vote.zxid),
+                Z(last)
+            );
+            return fails("I-12 votes tell the truth", text);
+        }
+        Ok(())
+    }
+
+    /// I-12 and I-11 for the answer to LEADERINFO.
+    pub(super) fn ack_epoch(
+        &mut self,
+        at: ServerAt,
+        to: Option<Sid>,
+        (last_logged, current): (Zxid, Option<u32>),
+        last: Zxid,
+    ) -> Verdict {
+        let saved = self.saved[at];
+        if last_logged > last || current.is_some_and(|current| current > saved.current) {
+            let text = format!(
+                "s{} says epoch {current:?} and {}, its disk {saved:?} and {}",
+                at + 1,
+                Z(last_logged),
+                Z(last)
+            );
+            return fails("I-12 votes tell the truth", text);
+        }
+        let (Some(to), Some(_)) = (to, current) else {
+            return Ok(());
+        };
+        let first = *self.accepted.entry((at, saved.accepted)).or_insert(to);
+        if first != to {
+            let text = format!(
+                "s{} accepts epoch {} of s{first} and of s{to}",
+                at + 1,
+                saved.accepted
+            );
+            return fails("I-11 epochs", text);
+        }
+        Ok(())
+    }
+
+    /// NEWLEADER is acknowledged when the epoch is on the disk, and to one leader.
+    pub(super) fn acked_leader(&mut self, at: ServerAt, to: Option<Sid>, epoch: u32) -> Verdict {
+        if self.saved[at].current < epoch {
+            let text = format!("s{} acks epoch {epoch} with {:?}", at + 1, self.saved[at]);
+            return fails("R1 order of durability", text);
+        }
+        let Some(to) = to else { return Ok(()) };
+        let first = *self.acked.entry((at, epoch)).or_insert(to);
+        if first != to {
+            let text = format!("s{} acks epoch {epoch} to s{first} and s{to}", at + 1);
+            return fails("I-11 epochs", text);
+        }
+        Ok(())
+    }
+}

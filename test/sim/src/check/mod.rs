@@ -1,0 +1,303 @@
+//! What must hold, checked while it happens.
+//!
+//! The checks know things that no server knows: every txn that was ever decided, what each disk holds, what each client
+//! was told (ghost state). Each invariant counts how often its premise held, so that a run shows which of them were put
+//! to the test at all (I-44). The names are those of `pitfalls.md`.
+//!
+//! | File | |
+//! |---|---|
+//! | `order` | what is decided, in which order, and what state follows: I-2, I-3, I-4, I-13, I-28 |
+//! | `durability` | what disks hold: I-7, I-8, I-9, I-14, I-16 |
+//! | `epochs` | promises and votes: I-1, I-11, I-12 |
+//! | `replies` | what clients are told: I-22 to I-26 |
+//! | `watches` | what they are told unasked: I-32, I-33, I-35 |
+
+mod durability;
+mod epochs;
+mod order;
+mod replies;
+mod watches;
+
+use std::collections::BTreeMap;
+
+use zabra_election::Notification;
+use zabra_peer::Commit;
+use zabra_proto::{Sid, Zxid};
+use zabra_serve::Replica;
+use zabra_zab::{Entry, Epochs, Packet};
+
+use crate::event::ServerAt;
+use crate::plan::Plan;
+
+use durability::Disks;
+use epochs::Promises;
+use order::Order;
+
+pub use order::{Change, Decided};
+pub use replies::{Answer, Told};
+pub use watches::WatchKind;
+
+/// Something that must not happen has happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// What does not hold.
+    pub invariant: &'static str,
+    /// How it shows.
+    pub text: String,
+}
+
+/// How often the premise of each invariant held.
+pub type Counts = BTreeMap<&'static str, u64>;
+
+/// All checks of one world.
+pub struct Checker {
+    violation: Option<Violation>,
+    counts: Counts,
+    is_standalone: bool,
+    order: Order,
+    disks: Disks,
+    promises: Promises,
+}
+
+/// What a check says.
+type Verdict = Result<(), Violation>;
+
+fn fails(invariant: &'static str, text: String) -> Verdict {
+    Err(Violation { invariant, text })
+}
+
+impl Checker {
+    /// Nothing has happened.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            violation: None,
+            counts: Counts::new(),
+            is_standalone: plan.is_standalone,
+            order: Order::new(plan.servers()),
+            disks: Disks::new(plan.servers(), plan.voters),
+            promises: Promises::new(plan.servers()),
+        }
+    }
+
+    /// Notes that something is wrong; the first time counts.
+    pub fn violate(&mut self, invariant: &'static str, text: String) {
+        self.violation.get_or_insert(Violation { invariant, text });
+    }
+
+    /// Whether something is wrong.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.violation.is_some()
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// How often premises held.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// What is decided.
+    #[must_use]
+    pub fn decided(&self) -> &[Decided] {
+        self.order.decided()
+    }
+
+    /// The last txn that anybody has decided.
+    #[must_use]
+    pub fn last_decided(&self) -> Zxid {
+        self.order.last()
+    }
+
+    /// The premise of an invariant held.
+    pub fn count(&mut self, invariant: &'static str) {
+        *self.counts.entry(invariant).or_default() += 1;
+    }
+
+    fn judge(&mut self, verdict: Verdict) {
+        if let Err(Violation { invariant, text }) = verdict {
+            self.violate(invariant, text);
+        }
+    }
+
+    /// A server appends a txn to its log; as a leader, it has made it.
+    pub fn appended(&mut self, at: ServerAt, entry: &Entry, leads: bool) {
+        self.count("I-2 integrity");
+        self.count("I-4 total order");
+        let verdict = self.order.proposed(at, entry, leads);
+        self.judge(verdict);
+        let verdict = self.disks.appended(at, entry);
+        self.judge(verdict);
+    }
+
+    /// A server's disk says that these are durable.
+    pub fn flushed(&mut self, at: ServerAt, batch: &[Entry]) {
+        self.disks.flushed(at, batch);
+    }
+
+    /// A server has applied a txn.
+    pub fn applied(&mut self, at: ServerAt, commit: &Commit, replica: &Replica) {
+        let verdict = self.applies(at, commit.zxid, &commit.payload);
+        self.judge(verdict);
+        self.count("I-13 equal state");
+        let verdict = self.order.state(at, replica);
+        self.judge(verdict);
+        self.count("I-28 ephemeral has owner");
+        let verdict = order::owners(at, replica);
+        self.judge(verdict);
+    }
+
+    fn applies(&mut self, at: ServerAt, zxid: Zxid, payload: &[u8]) -> Verdict {
+        self.count("I-3 prefix agreement");
+        let is_first = self.order.applied(at, zxid, payload)?;
+        if is_first {
+            self.count("I-8 commit needs disks");
+            self.disks.decided(at, zxid, payload)?;
+        }
+        Ok(())
+    }
+
+    /// A server was started from its disk.
+    pub fn recovered(
+        &mut self,
+        at: ServerAt,
+        replica: &Replica,
+        tail: &[Entry],
+        last: Zxid,
+        epochs: Epochs,
+    ) {
+        self.count("I-14 recovery");
+        let snapshot = if self.is_standalone {
+            tail.first()
+                .map_or(replica.last_zxid(), |first| Zxid(first.zxid.0 - 1))
+        } else {
+            replica.last_zxid()
+        };
+        self.order.restarted(at, snapshot);
+        let verdict = self.disks.recovered(at, snapshot, tail);
+        self.judge(verdict);
+        if self.is_standalone {
+            self.order.forget_proposals(last);
+            for entry in tail {
+                let verdict = self.applies(at, entry.zxid, &entry.payload);
+                self.judge(verdict);
+            }
+        } else {
+            self.count("I-11 epochs");
+            let verdict = self.promises.recovered(at, epochs, last);
+            self.judge(verdict);
+        }
+        self.count("I-16 snapshot truth");
+        let verdict = self.order.state(at, replica);
+        self.judge(verdict);
+    }
+
+    /// A server's process has died.
+    pub fn crashed(&mut self, at: ServerAt) {
+        self.count("I-9 commit is for ever");
+        self.disks.crashed(at);
+        let verdict = self.disks.kept_by_a_quorum(&self.order);
+        self.judge(verdict);
+    }
+
+    /// A server wants its history cut.
+    pub fn truncating(&mut self, at: ServerAt, to: Zxid, applied: Zxid) {
+        self.count("truncation");
+        if applied > to {
+            let text = format!(
+                "s{} truncates to {to} what it has applied ({applied})",
+                at + 1
+            );
+            self.violate("R4 only committed state", text);
+        }
+        self.disks.truncating(at, to);
+        self.count("I-9 commit is for ever");
+        let verdict = self.disks.kept_by_a_quorum(&self.order);
+        self.judge(verdict);
+    }
+
+    /// It is cut.
+    pub fn truncated(&mut self, at: ServerAt, to: Zxid) {
+        self.disks.truncated(at, to);
+    }
+
+    /// A server begins to replace its history by a snapshot.
+    pub fn installing(&mut self, at: ServerAt, zxid: Zxid) {
+        self.count("snapshot installed");
+        self.disks.installing(at, zxid);
+    }
+
+    /// A snapshot is a server's history.
+    pub fn installed(&mut self, at: ServerAt, zxid: Zxid, replica: &Replica) {
+        self.disks.installed(at, zxid);
+        self.order.restarted(at, zxid);
+        self.count("I-16 snapshot truth");
+        let verdict = self.order.state(at, replica);
+        self.judge(verdict);
+    }
+
+    /// A server wants these epochs durable.
+    pub fn epochs_wanted(&mut self, at: ServerAt, epochs: Epochs) {
+        self.count("I-11 epochs");
+        let verdict = self.promises.wanted(at, epochs);
+        self.judge(verdict);
+    }
+
+    /// They are.
+    pub fn epochs_saved(&mut self, at: ServerAt, epochs: Epochs) {
+        self.promises.saved(at, epochs);
+    }
+
+    /// A server leads with a quorum behind it.
+    pub fn established(&mut self, at: ServerAt, epoch: u32) {
+        self.count("I-1 one leader");
+        let verdict = self.promises.established(at, epoch);
+        self.judge(verdict);
+        self.count("I-7 leader completeness");
+        let verdict = self.disks.is_complete(at, &self.order);
+        self.judge(verdict);
+    }
+
+    /// A server votes.
+    pub fn vote(&mut self, at: ServerAt, notification: &Notification) {
+        let last = self.disks.last(at);
+        if self.promises.is_about_itself(at, notification) {
+            self.count("I-12 votes tell the truth");
+            let verdict = self.promises.vote(at, notification, last);
+            self.judge(verdict);
+        }
+    }
+
+    /// A server sends a packet.
+    pub fn packet_sent(&mut self, at: ServerAt, to: Option<Sid>, packet: &Packet) {
+        match packet {
+            Packet::AckEpoch {
+                last_logged,
+                current_epoch,
+            } => {
+                self.count("I-12 votes tell the truth");
+                let last = self.disks.last(at);
+                let verdict = self
+                    .promises
+                    .ack_epoch(at, to, (*last_logged, *current_epoch), last);
+                self.judge(verdict);
+            }
+            Packet::Ack(zxid) => {
+                self.count("R1 ack needs the disk");
+                let verdict = self.disks.acked(at, *zxid);
+                self.judge(verdict);
+                if zxid.counter() == 0 {
+                    let verdict = self.promises.acked_leader(at, to, zxid.epoch());
+                    self.judge(verdict);
+                }
+            }
+            _ => {}
+        }
+    }
+}

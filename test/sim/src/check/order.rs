@@ -1,0 +1,270 @@
+//! What is decided: one sequence of txns for all servers and all time, and the state after each.
+
+use std::collections::BTreeMap;
+
+use zabra_jute::Limits;
+use zabra_proto::txn::Payload;
+use zabra_proto::{ErrorCode, SessionId, Txn, Xid, Zxid};
+use zabra_serve::Replica;
+use zabra_zab::Entry;
+
+use super::{Verdict, Violation, fails};
+use crate::event::ServerAt;
+use crate::trace::{Z, hash_of};
+
+/// A txn that somebody has applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// Its number.
+    pub zxid: Zxid,
+    /// Of its bytes.
+    pub hash: u64,
+    /// On whose behalf.
+    pub session: SessionId,
+    /// The client's number for the request.
+    pub cxid: Xid,
+    /// What was refused, if it was.
+    pub error: Option<ErrorCode>,
+    /// What it created, if it created one znode.
+    pub created: Option<String>,
+}
+
+/// What became of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// By which txn.
+    pub zxid: Zxid,
+    /// Version and hash of the data; none if it is gone.
+    pub now: Option<(i32, u64)>,
+    /// Whether it was there before.
+    pub was_there: bool,
+}
+
+/// The sequence, and how far each server is in it.
+pub(super) struct Order {
+    decided: Vec<Decided>,
+    proposed: BTreeMap<Zxid, u64>,
+    paths: BTreeMap<String, Vec<Change>>,
+    states: BTreeMap<Zxid, State>,
+    positions: Vec<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State {
+    digest: Option<u64>,
+    sessions: u64,
+    nodes: usize,
+}
+
+impl Order {
+    pub(super) fn new(servers: usize) -> Self {
+        Self {
+            decided: Vec::new(),
+            proposed: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            states: BTreeMap::new(),
+            positions: vec![0; servers],
+        }
+    }
+
+    pub(super) fn decided(&self) -> &[Decided] {
+        &self.decided
+    }
+
+    pub(super) fn last(&self) -> Zxid {
+        self.decided.last().map_or(Zxid::ZERO, |last| last.zxid)
+    }
+
+    /// The decided txn with this number.
+    pub(super) fn find(&self, zxid: Zxid) -> Option<&Decided> {
+        let at = self.decided.binary_search_by_key(&zxid, |d| d.zxid).ok()?;
+        self.decided.get(at)
+    }
+
+    /// What became of a path, oldest first.
+    pub(super) fn changes(&self, path: &str) -> &[Change] {
+        self.paths.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// I-2: a number stands for the same bytes wherever it turns up, and a leader makes each number once.
+    pub(super) fn proposed(&mut self, at: ServerAt, entry: &Entry, leads: bool) -> Verdict {
+        let hash = hash_of(&entry.payload);
+        let known = *self.proposed.entry(entry.zxid).or_insert(hash);
+        if known != hash {
+            let text = format!("{} has other bytes at s{}", Z(entry.zxid), at + 1);
+            return fails("I-2 integrity", text);
+        }
+        if leads && self.last() >= entry.zxid {
+            let text = format!(
+                "s{} proposes {} behind {}",
+                at + 1,
+                Z(entry.zxid),
+                Z(self.last())
+            );
+            return fails("I-6 primary integrity", text);
+        }
+        Ok(())
+    }
+
+    /// I-3: a server applies the next txn of the sequence. True if it is the first to do so.
+    pub(super) fn applied(
+        &mut self,
+        at: ServerAt,
+        zxid: Zxid,
+        payload: &[u8],
+    ) -> Result<bool, Violation> {
+        let hash = hash_of(payload);
+        let position = self.positions[at];
+        self.positions[at] += 1;
+        if let Some(there) = self.decided.get(position) {
+            if (there.zxid, there.hash) == (zxid, hash) {
+                return Ok(false);
+            }
+            let text = format!(
+                "s{} applies {} where {} was applied{}",
+                at + 1,
+                Z(zxid),
+                Z(there.zxid),
+                if there.zxid == zxid {
+                    " with other bytes"
+                } else {
+                    ""
+                }
+            );
+            return Err(Violation {
+                invariant: "I-3 prefix agreement",
+                text,
+            });
+        }
+        let last = self.last();
+        let follows = zxid.0 == last.0 + 1 || zxid.epoch() > last.epoch() && zxid.counter() == 1;
+        if position > self.decided.len() || !follows {
+            let text = format!("s{} applies {} behind {}", at + 1, Z(zxid), Z(last));
+            return Err(Violation {
+                invariant: "I-4 total order",
+                text,
+            });
+        }
+        self.decide(zxid, hash, payload)?;
+        Ok(true)
+    }
+
+    fn decide(&mut self, zxid: Zxid, hash: u64, bytes: &[u8]) -> Verdict {
+        let limits = Limits {
+            value_len_max: bytes.len(),
+        };
+        let Ok(payload) = Payload::decode(bytes, limits) else {
+            return fails(
+                "R6 validate before",
+                format!("{} cannot be decoded", Z(zxid)),
+            );
+        };
+        let header = payload.header;
+        let created = match &payload.txn {
+            Txn::Create(t) | Txn::Create2(t) => Some(t.path.to_string()),
+            _ => None,
+        };
+        let error = match &payload.txn {
+            Txn::Error(code) => Some(*code),
+            _ => None,
+        };
+        self.decided.push(Decided {
+            zxid,
+            hash,
+            session: header.session,
+            cxid: header.cxid,
+            error,
+            created,
+        });
+        self.note_changes(zxid, &payload.txn);
+        Ok(())
+    }
+
+    fn note_changes(&mut self, zxid: Zxid, txn: &Txn<'_>) {
+        let data = |data: Option<&[u8]>| hash_of(data.unwrap_or_default());
+        match txn {
+            Txn::Create(t) | Txn::Create2(t) => self.note(zxid, &t.path, Some((0, data(t.data)))),
+            Txn::SetData(t) => self.note(zxid, &t.path, Some((t.version, data(t.data)))),
+            Txn::Delete(t) => self.note(zxid, &t.path, None),
+            Txn::CloseSession(Some(t)) => {
+                for path in &t.paths {
+                    self.note(zxid, path, None);
+                }
+            }
+            Txn::Multi(elements) if !elements.iter().any(|e| matches!(e, Txn::Error(_))) => {
+                for element in elements {
+                    self.note_changes(zxid, element);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn note(&mut self, zxid: Zxid, path: &str, now: Option<(i32, u64)>) {
+        let changes = self.paths.entry(path.to_owned()).or_default();
+        let was_there = changes.last().is_some_and(|change| change.now.is_some());
+        changes.push(Change {
+            zxid,
+            now,
+            was_there,
+        });
+    }
+
+    /// A server of its own has lost what it had not made durable: the numbers are used again.
+    pub(super) fn forget_proposals(&mut self, last: Zxid) {
+        self.proposed.retain(|zxid, _| *zxid <= last);
+    }
+
+    /// A server stands behind this txn now, whatever it was before.
+    pub(super) fn restarted(&mut self, at: ServerAt, zxid: Zxid) {
+        self.positions[at] = self.decided.partition_point(|d| d.zxid <= zxid);
+    }
+
+    /// I-13, I-16: whoever stands behind a decided txn has the state that all others have there.
+    pub(super) fn state(&mut self, at: ServerAt, replica: &Replica) -> Verdict {
+        let zxid = replica.last_zxid();
+        if zxid != Zxid::ZERO && self.find(zxid).is_none() {
+            let text = format!(
+                "s{} has the state of {}, which nobody decided",
+                at + 1,
+                Z(zxid)
+            );
+            return fails("I-16 snapshot truth", text);
+        }
+        let mut sessions = Vec::new();
+        for (session, timeout) in replica.sessions() {
+            sessions.extend(session.0.to_be_bytes());
+            sessions.extend(timeout.to_be_bytes());
+        }
+        let state = State {
+            digest: replica.tree.digest(),
+            sessions: hash_of(&sessions),
+            nodes: replica.tree.node_count(),
+        };
+        let known = *self.states.entry(zxid).or_insert(state);
+        if known != state {
+            let text = format!(
+                "s{} has {state:?} behind {}, others {known:?}",
+                at + 1,
+                Z(zxid)
+            );
+            return fails("I-13 equal state", text);
+        }
+        if let Some((alarm, _)) = replica.alarm() {
+            return fails("I-13 equal state", format!("s{}: {alarm:?}", at + 1));
+        }
+        Ok(())
+    }
+}
+
+/// I-28: each ephemeral's owner is among the sessions.
+pub(super) fn owners(at: ServerAt, replica: &Replica) -> Verdict {
+    for owner in replica.tree.ephemeral_owners() {
+        if !replica.sessions().contains_key(&owner) {
+            let zxid = Z(replica.last_zxid());
+            let text = format!("s{} at {zxid}: {owner} owns ephemerals and is gone", at + 1);
+            return fails("I-28 ephemeral has owner", text);
+        }
+    }
+    Ok(())
+}

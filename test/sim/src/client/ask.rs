@@ -1,0 +1,202 @@
+//! What a client asks.
+
+use zabra_jute::{Encode, Text};
+use zabra_proto::client::{
+    CheckVersionRequest, CreateRequest, DeleteRequest, MultiHeader, PathRequest, PathWatchRequest,
+    RequestHeader, SetDataRequest,
+};
+use zabra_proto::multi::encode_element;
+use zabra_proto::{OpCode, Perms, RawAcl, Xid};
+
+use super::Client;
+use crate::say;
+use crate::surroundings::Surroundings;
+
+/// A request that waits for its reply, as far as the reply needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    Create,
+    Write,
+    Get {
+        path: String,
+        watches: bool,
+    },
+    Exists {
+        path: String,
+        watches: bool,
+    },
+    Sync,
+    Ping,
+    Close,
+    /// The last write of a world.
+    Last,
+}
+
+/// So many znodes that everybody writes to.
+const SHARED: usize = 6;
+
+impl Client {
+    /// Asks for something, or says that it lives.
+    pub(super) fn be_busy(&mut self, around: &mut Surroundings) {
+        let now = around.kernel.now();
+        let timeout_us = self.timeout_us(around);
+        let Some(conn) = &self.conn else { return };
+        let (outstanding, said) = (conn.asked.len(), conn.said);
+        if self.is_calm {
+            if !self.is_served && !conn.asked.iter().any(|(_, asked)| *asked == Asked::Last) {
+                self.ask_last(around);
+            } else if now.since(said) > timeout_us / 4 {
+                self.ping(around);
+            }
+        } else if outstanding < around.plan.pipeline {
+            self.ask_anything(around);
+        } else if now.since(said) > timeout_us / 4 {
+            self.ping(around);
+        }
+    }
+
+    fn ping(&mut self, around: &mut Surroundings) {
+        self.put(Xid::PING, OpCode::Ping, &(), around);
+        if let Some(conn) = &mut self.conn {
+            conn.asked.push_back((Xid::PING.0, Asked::Ping));
+        }
+    }
+
+    fn ask_last(&mut self, around: &mut Surroundings) {
+        let path = format!("/last-{}", self.at);
+        let create = create_request(&path, b"", 2);
+        self.ask(OpCode::Create, &create, Asked::Last, around);
+    }
+
+    fn ask_anything(&mut self, around: &mut Surroundings) {
+        let shared = format!("/k{}", around.kernel.rng.usize(0..SHARED));
+        let own = format!("/e{}-{}", self.at, around.kernel.rng.usize(0..3));
+        self.written += 1;
+        let data = format!("c{}-{}", self.at, self.written).into_bytes();
+        match around.kernel.rng.u32(0..100) {
+            0..=14 => {
+                let create = create_request(&shared, &data, 0);
+                self.ask(OpCode::Create, &create, Asked::Create, around);
+            }
+            15..=34 => {
+                let set = SetDataRequest {
+                    path: shared.as_str().into(),
+                    data: Some(&data),
+                    version: -1,
+                };
+                self.ask(OpCode::SetData, &set, Asked::Write, around);
+            }
+            35..=41 => {
+                let delete = DeleteRequest {
+                    path: shared.as_str().into(),
+                    version: -1,
+                };
+                self.ask(OpCode::Delete, &delete, Asked::Write, around);
+            }
+            42..=49 => {
+                let create = create_request(&own, &data, 1);
+                self.ask(OpCode::Create, &create, Asked::Create, around);
+            }
+            50..=53 => {
+                let create = create_request("/q-", &data, 3);
+                self.ask(OpCode::Create, &create, Asked::Create, around);
+            }
+            54..=59 => self.ask_multi(&shared, &own, &data, around),
+            60..=89 => self.ask_read(shared, around),
+            90..=95 => {
+                let sync = PathRequest {
+                    path: shared.as_str().into(),
+                };
+                self.ask(OpCode::Sync, &sync, Asked::Sync, around);
+            }
+            96 => self.ask(OpCode::CloseSession, &(), Asked::Close, around),
+            _ => self.ping(around),
+        }
+    }
+
+    fn ask_read(&mut self, path: String, around: &mut Surroundings) {
+        let watches = around.kernel.chance(300);
+        let request = PathWatchRequest {
+            path: path.clone().into(),
+            watch: watches,
+        };
+        if around.kernel.chance(300) {
+            let asked = Asked::Exists { path, watches };
+            self.ask(OpCode::Exists, &request, asked, around);
+        } else {
+            let asked = Asked::Get { path, watches };
+            self.ask(OpCode::GetData, &request, asked, around);
+        }
+    }
+
+    fn ask_multi(&mut self, shared: &str, own: &str, data: &[u8], around: &mut Surroundings) {
+        let mut body = Vec::new();
+        let set = SetDataRequest {
+            path: shared.into(),
+            data: Some(data),
+            version: -1,
+        };
+        encode_element(OpCode::SetData, &set, &mut body);
+        match around.kernel.rng.u32(0..3) {
+            0 => encode_element(OpCode::Create, &create_request(own, data, 1), &mut body),
+            1 => encode_element(
+                OpCode::Check,
+                &CheckVersionRequest {
+                    path: shared.into(),
+                    version: 1,
+                },
+                &mut body,
+            ),
+            _ => encode_element(
+                OpCode::Delete,
+                &DeleteRequest {
+                    path: own.into(),
+                    version: -1,
+                },
+                &mut body,
+            ),
+        }
+        MultiHeader::END.encode(&mut body);
+        self.ask(OpCode::Multi, &Raw(body), Asked::Write, around);
+    }
+
+    fn ask(&mut self, op: OpCode, record: &impl Encode, asked: Asked, around: &mut Surroundings) {
+        let Some(conn) = &mut self.conn else { return };
+        let xid = conn.next_xid;
+        conn.next_xid += 1;
+        say!(around.kernel, "c{} asks #{xid} {op:?} {asked:?}", self.at);
+        conn.asked.push_back((xid, asked));
+        self.put(Xid(xid), op, record, around);
+    }
+
+    fn put(&mut self, xid: Xid, op: OpCode, record: &impl Encode, around: &mut Surroundings) {
+        let mut body = Vec::new();
+        let op = op.code();
+        RequestHeader { xid, op }.encode(&mut body);
+        record.encode(&mut body);
+        self.send(body, around);
+    }
+}
+
+/// Bytes that are encoded already.
+struct Raw(Vec<u8>);
+
+impl Encode for Raw {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+}
+
+fn create_request<'a>(path: &'a str, data: &'a [u8], flags: i32) -> CreateRequest<'a> {
+    let everybody = RawAcl {
+        perms: Perms::ALL,
+        scheme: Some(Text::Borrowed("world")),
+        id: Some(Text::Borrowed("anyone")),
+    };
+    CreateRequest {
+        path: path.into(),
+        data: Some(data),
+        acl: Some(vec![everybody]),
+        flags,
+    }
+}

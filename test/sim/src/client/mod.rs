@@ -1,0 +1,229 @@
+//! A client: real protocol bytes both ways, one session after the other, any server.
+//!
+//! It writes, reads and watches at random, leaves servers that do not answer, takes its session along, and tells the
+//! checks everything it is told. What it was not answered it takes for unknown.
+
+mod ask;
+mod reply;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use zabra_jute::Encode;
+use zabra_proto::client::ConnectRequest;
+use zabra_proto::{SessionId, Zxid};
+
+use crate::event::{ClientAt, Event, ServerAt};
+use crate::kernel::Micros;
+use crate::network::{Node, Side, StreamId};
+use crate::say;
+use crate::surroundings::Surroundings;
+
+use ask::Asked;
+
+/// A client of the world.
+pub struct Client {
+    /// Its place in the world.
+    pub at: ClientAt,
+    session: Option<Session>,
+    seen: Zxid,
+    conn: Option<Connection>,
+    /// The attempt to connect that is under way.
+    attempt: Option<u64>,
+    attempts: u64,
+    written: u64,
+    /// Faults have ended: only the last write is still asked for.
+    is_calm: bool,
+    /// The last write was answered.
+    is_served: bool,
+    /// What became of it, for people to read.
+    pub tally: Tally,
+}
+
+/// What became of a client's requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Writes that succeeded.
+    pub writes: u64,
+    /// Reads that were answered.
+    pub reads: u64,
+    /// Events.
+    pub events: u64,
+    /// Sessions that were lost.
+    pub lost_sessions: u64,
+    /// Connections that ended.
+    pub disconnects: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Session {
+    id: SessionId,
+    password: [u8; 16],
+    timeout_ms: u64,
+}
+
+/// A connection to a server.
+struct Connection {
+    stream: StreamId,
+    is_open: bool,
+    input: Vec<u8>,
+    asked: VecDeque<(i32, Asked)>,
+    next_xid: i32,
+    heard: Micros,
+    said: Micros,
+    /// The zxid of the last reply.
+    last: Zxid,
+    /// What is watched, and since when.
+    watches: BTreeMap<String, Zxid>,
+}
+
+impl Client {
+    /// A client that has not connected.
+    #[must_use]
+    pub fn new(at: ClientAt) -> Self {
+        Self {
+            at,
+            session: None,
+            seen: Zxid::ZERO,
+            conn: None,
+            attempt: None,
+            attempts: 0,
+            written: 0,
+            is_calm: false,
+            is_served: false,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Its place in the network.
+    #[must_use]
+    pub fn node(&self) -> Node {
+        Node::Client(self.at)
+    }
+
+    /// Its stream, if it is connected.
+    #[must_use]
+    pub fn stream(&self) -> Option<StreamId> {
+        self.conn.as_ref().map(|conn| conn.stream)
+    }
+
+    /// Faults have ended: it makes one more write, and keeps its session.
+    pub fn calm_down(&mut self) {
+        self.is_calm = true;
+        self.is_served = false;
+    }
+
+    /// Whether its last write was answered.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        self.is_served
+    }
+
+    /// The clock.
+    pub fn on_timer(&mut self, around: &mut Surroundings) {
+        let now = around.kernel.now();
+        let next = if self.is_calm {
+            around.plan.tick_ms * 1000
+        } else {
+            around.kernel.spread(around.plan.think_us) + 1
+        };
+        around.kernel.after(next, Event::ClientTimer(self.at));
+        let timeout_us = self.timeout_us(around);
+        match &self.conn {
+            None if self.attempt.is_none() => self.begin_to_connect(around),
+            None => {}
+            Some(conn) if now.since(conn.heard) > timeout_us * 2 / 3 => {
+                say!(around.kernel, "c{} hears nothing", self.at);
+                self.leave(around);
+            }
+            Some(conn) if conn.is_open => self.be_busy(around),
+            Some(_) => {}
+        }
+    }
+
+    fn timeout_us(&self, around: &Surroundings) -> u64 {
+        let default = around.plan.timeout_ticks.0 * around.plan.tick_ms;
+        self.session.map_or(default, |session| session.timeout_ms) * 1000
+    }
+
+    fn begin_to_connect(&mut self, around: &mut Surroundings) {
+        self.attempts += 1;
+        self.attempt = Some(self.attempts);
+        let delay = around.net.delay(&mut around.kernel);
+        let event = Event::ClientConnect(self.at, self.attempts);
+        around.kernel.after(delay, event);
+    }
+
+    /// Whom to connect to, if this attempt still counts.
+    pub fn choose(&mut self, attempt: u64, around: &mut Surroundings) -> Option<ServerAt> {
+        if self.attempt != Some(attempt) {
+            return None;
+        }
+        self.attempt = None;
+        Some(around.kernel.rng.usize(0..around.plan.servers()))
+    }
+
+    /// Connected: says which session it wants.
+    pub fn on_connected(&mut self, stream: StreamId, to: ServerAt, around: &mut Surroundings) {
+        let now = around.kernel.now();
+        say!(
+            around.kernel,
+            "c{} → s{} connects, seen {}",
+            self.at,
+            to + 1,
+            crate::trace::Z(self.seen)
+        );
+        self.conn = Some(Connection {
+            stream,
+            is_open: false,
+            input: Vec::new(),
+            asked: VecDeque::new(),
+            next_xid: 1,
+            heard: now,
+            said: now,
+            last: Zxid::ZERO,
+            watches: BTreeMap::new(),
+        });
+        let ticks = around.kernel.between(around.plan.timeout_ticks);
+        let wanted = i32::try_from(around.plan.tick_ms * ticks).unwrap_or(i32::MAX);
+        let (session, password) = self
+            .session
+            .map_or((SessionId::NONE, [0; 16]), |s| (s.id, s.password));
+        let request = ConnectRequest {
+            protocol_version: 0,
+            last_zxid_seen: self.seen,
+            timeout_ms: wanted,
+            session,
+            password: &password,
+            read_only: Some(false),
+        };
+        let mut body = Vec::new();
+        request.encode(&mut body);
+        self.send(body, around);
+    }
+
+    fn send(&mut self, body: Vec<u8>, around: &mut Surroundings) {
+        let Some(conn) = &mut self.conn else { return };
+        conn.said = around.kernel.now();
+        let mut frame = (body.len() as u32).to_be_bytes().to_vec();
+        frame.extend(body);
+        let (kernel, net) = (&mut around.kernel, &mut around.net);
+        net.send(kernel, conn.stream, Side::Opener, frame);
+    }
+
+    /// Closes the connection and looks for another server.
+    fn leave(&mut self, around: &mut Surroundings) {
+        if let Some(conn) = self.conn.take() {
+            self.tally.disconnects += 1;
+            let (kernel, net) = (&mut around.kernel, &mut around.net);
+            net.close(kernel, conn.stream, Side::Opener);
+        }
+    }
+
+    /// The connection has ended.
+    pub fn on_gone(&mut self, stream: StreamId, around: &mut Surroundings) {
+        if self.stream() == Some(stream) {
+            say!(around.kernel, "c{} is disconnected", self.at);
+            self.leave(around);
+        }
+    }
+}

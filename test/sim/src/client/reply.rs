@@ -1,0 +1,224 @@
+//! What a client is told.
+
+use zabra_jute::{Decode, Reader};
+use zabra_proto::client::{
+    ConnectResponse, GetDataResponse, PathResponse, ReplyHeader, StatResponse, WatcherEvent,
+};
+use zabra_proto::{ErrorCode, SessionId, Xid, Zxid};
+
+use super::ask::Asked;
+use super::{Client, Session};
+use crate::check::{Answer, Told};
+use crate::network::StreamId;
+use crate::say;
+use crate::surroundings::Surroundings;
+use crate::trace::{Z, hash_of};
+
+impl Client {
+    /// Bytes of the server.
+    pub fn on_bytes(&mut self, stream: StreamId, bytes: &[u8], around: &mut Surroundings) {
+        let now = around.kernel.now();
+        let Some(conn) = self.conn.as_mut().filter(|conn| conn.stream == stream) else {
+            return;
+        };
+        conn.heard = now;
+        conn.input.extend_from_slice(bytes);
+        while let Some(frame) = self.next_frame() {
+            let is_open = self.conn.as_ref().is_some_and(|conn| conn.is_open);
+            let understood = if is_open {
+                self.on_frame(&frame, around)
+            } else {
+                self.on_connect_response(&frame, around)
+            };
+            if understood.is_none() {
+                let text = format!("c{} cannot read {frame:02x?}", self.at);
+                around.check.violate("wire", text);
+            }
+        }
+    }
+
+    fn next_frame(&mut self) -> Option<Vec<u8>> {
+        let conn = self.conn.as_mut()?;
+        let (head, rest) = conn.input.split_first_chunk()?;
+        let len = u32::from_be_bytes(*head) as usize;
+        let frame = rest.get(..len)?.to_vec();
+        conn.input.drain(..4 + len);
+        Some(frame)
+    }
+
+    fn on_connect_response(&mut self, frame: &[u8], around: &mut Surroundings) -> Option<()> {
+        let response = ConnectResponse::decode(&mut Reader::new(frame)).ok()?;
+        if response.timeout_ms == 0 {
+            say!(around.kernel, "c{} has lost its session", self.at);
+            self.tally.lost_sessions += u64::from(self.session.take().is_some());
+            self.leave(around);
+            return Some(());
+        }
+        if let Some(session) = self.session
+            && session.id != response.session
+        {
+            let text = format!("c{} asked for {}: {response:?}", self.at, session.id);
+            around.check.violate("I-30 one owner", text);
+        }
+        say!(
+            around.kernel,
+            "c{} has session {}",
+            self.at,
+            response.session
+        );
+        self.session = Some(Session {
+            id: response.session,
+            password: response.password,
+            timeout_ms: u64::try_from(response.timeout_ms).unwrap_or(0),
+        });
+        self.conn.as_mut()?.is_open = true;
+        Some(())
+    }
+
+    fn on_frame(&mut self, frame: &[u8], around: &mut Surroundings) -> Option<()> {
+        let mut r = Reader::new(frame);
+        let header = ReplyHeader::decode(&mut r).ok()?;
+        let session = self.session?.id;
+        if header.xid == Xid::NOTIFICATION {
+            return self.on_event(header, &mut r, session, around);
+        }
+        let conn = self.conn.as_mut()?;
+        let Some((xid, asked)) = conn.asked.pop_front() else {
+            let text = format!("{session} is told #{} and asked nothing", header.xid.0);
+            around.check.violate("I-26 session order", text);
+            return Some(());
+        };
+        around.check.count("I-26 session order");
+        if xid != header.xid.0 || header.zxid < conn.last {
+            let text = format!(
+                "{session} asked #{xid} and is told #{} at {} after {}",
+                header.xid.0,
+                Z(header.zxid),
+                Z(conn.last)
+            );
+            around.check.violate("I-26 session order", text);
+        }
+        conn.last = header.zxid;
+        if header.zxid < self.seen {
+            let text = format!(
+                "{session} has seen {} and is told {}",
+                Z(self.seen),
+                Z(header.zxid)
+            );
+            around.check.violate("I-25 reads never go back", text);
+        }
+        self.seen = self.seen.max(header.zxid);
+        for (path, since) in &conn.watches {
+            around.check.watched(session, path, *since, header.zxid);
+        }
+        say!(
+            around.kernel,
+            "c{} is told #{xid} {} {:?}",
+            self.at,
+            Z(header.zxid),
+            header.error
+        );
+        self.on_reply(header, asked, &mut r, session, around)
+    }
+
+    fn on_reply(
+        &mut self,
+        header: ReplyHeader,
+        asked: Asked,
+        r: &mut Reader<'_>,
+        session: SessionId,
+        around: &mut Surroundings,
+    ) -> Option<()> {
+        let ok = header.error.is_ok();
+        let told = |answer| Told {
+            session,
+            xid: header.xid,
+            zxid: header.zxid,
+            error: header.error,
+            answer,
+        };
+        match asked {
+            Asked::Create | Asked::Last => {
+                let path = if ok {
+                    Some(PathResponse::decode(r).ok()?.path.into_owned())
+                } else {
+                    None
+                };
+                around
+                    .check
+                    .replied(&told(Answer::Written(path.as_deref())));
+                self.tally.writes += u64::from(ok);
+                self.is_served |= ok && asked == Asked::Last;
+            }
+            Asked::Write => {
+                around.check.replied(&told(Answer::Written(None)));
+                self.tally.writes += u64::from(ok);
+            }
+            Asked::Get { path, watches } => {
+                let node = match header.error {
+                    ErrorCode::OK => {
+                        let read = GetDataResponse::decode(r).ok()?;
+                        let hash = hash_of(read.data.unwrap_or_default());
+                        Some((read.stat.version, Some(hash)))
+                    }
+                    ErrorCode::NO_NODE => None,
+                    _ => return Some(()),
+                };
+                around
+                    .check
+                    .replied(&told(Answer::Read { path: &path, node }));
+                self.tally.reads += 1;
+                self.maybe_watch(path, watches && ok, header.zxid);
+            }
+            Asked::Exists { path, watches } => {
+                let node = match header.error {
+                    ErrorCode::OK => Some((StatResponse::decode(r).ok()?.stat.version, None)),
+                    ErrorCode::NO_NODE => None,
+                    _ => return Some(()),
+                };
+                around
+                    .check
+                    .replied(&told(Answer::Read { path: &path, node }));
+                self.tally.reads += 1;
+                self.maybe_watch(path, watches, header.zxid);
+            }
+            Asked::Close if ok => {
+                around.check.replied(&told(Answer::Written(None)));
+                self.session = None;
+                self.leave(around);
+            }
+            Asked::Close | Asked::Sync | Asked::Ping => {}
+        }
+        Some(())
+    }
+
+    fn maybe_watch(&mut self, path: String, watches: bool, zxid: Zxid) {
+        if let Some(conn) = self.conn.as_mut().filter(|_| watches) {
+            // A second watch on a path is the first one.
+            conn.watches.entry(path).or_insert(zxid);
+        }
+    }
+
+    fn on_event(
+        &mut self,
+        header: ReplyHeader,
+        r: &mut Reader<'_>,
+        session: SessionId,
+        around: &mut Surroundings,
+    ) -> Option<()> {
+        let event = WatcherEvent::decode(r).ok()?;
+        let conn = self.conn.as_mut()?;
+        let since = conn.watches.remove(&*event.path);
+        say!(
+            around.kernel,
+            "c{} hears {:?} {} of {}",
+            self.at,
+            event.kind,
+            event.path,
+            Z(header.zxid)
+        );
+        self.tally.events += 1;
+        around.check.event(session, &event.path, event.kind, since);
+        Some(())
+    }
+}

@@ -1,0 +1,62 @@
+//! What can happen in a world, besides what follows at once.
+
+use crate::network::{Side, StreamId};
+use crate::server::{JobId, Life};
+use zabra_peer::DialId;
+use zabra_proto::Sid;
+
+/// A server by its place in the world.
+pub type ServerAt = usize;
+/// A client by its place in the world.
+pub type ClientAt = usize;
+
+/// Something that happens at a time.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The next piece of a stream reaches its end.
+    Arrive(StreamId, Side),
+    /// An end of a stream learns that it broke.
+    Broken(StreamId, Side),
+    /// A server looks at its clock.
+    Timer(ServerAt, Life),
+    /// A job of a server's disk is done.
+    JobDone(ServerAt, Life, JobId),
+    /// A server's attempt to connect to a leader comes to something.
+    Dialing(ServerAt, Life, DialId),
+    /// A client looks at its clock.
+    ClientTimer(ClientAt),
+    /// A client's attempt to connect comes to something.
+    ClientConnect(ClientAt, u64),
+    /// The next notification of one server to another arrives.
+    VoteArrives {
+        /// Who sent it.
+        from: ServerAt,
+        /// Who gets it.
+        to: ServerAt,
+        /// On which connection between the two.
+        link: u64,
+    },
+    /// An election connection is made, or not.
+    VoteDial {
+        /// Who wants it.
+        from: ServerAt,
+        /// With whom.
+        to: ServerAt,
+        /// Which attempt.
+        attempt: u64,
+    },
+    /// A server learns a fact about an election link.
+    VoteFact(ServerAt, Life, Sid, bool),
+    /// The next fault is due.
+    Fault,
+    /// A server starts.
+    Start(ServerAt),
+    /// A server that stood still goes on.
+    Resume(ServerAt),
+    /// The effects of a fault on the network end.
+    Heal(u64),
+    /// Faults end.
+    Calm,
+    /// The world looks whether it is in step.
+    Look,
+}

@@ -1,0 +1,36 @@
+//! The whole ensemble in one thread under one seed: the real peer, serve and storage code, with simulated time, network,
+//! disks, crashes and clients.
+//!
+//! A seed decides a [`Plan`](plan::Plan), and a [`World`](world::World) carries it out: first with faults, then without, when
+//! everything must get into step. Every step is checked ([`check`]). The same seed gives the same run, to the last byte
+//! of its trace.
+//!
+//! | To | see |
+//! |---|---|
+//! | run seeds | [`seeds`], `cargo xtask sim` |
+//! | know what a seed decides | [`plan`] |
+//! | know what must hold | [`check`] |
+//! | follow a server through a round | [`process`] |
+//! | write a scenario by hand | `scripts` |
+
+#![forbid(unsafe_code)]
+
+pub mod check;
+pub mod client;
+pub mod clock;
+pub mod disk;
+pub mod event;
+mod faults;
+pub mod kernel;
+mod liveness;
+pub mod loader;
+pub mod network;
+pub mod plan;
+pub mod process;
+pub mod seeds;
+pub mod server;
+pub mod start;
+pub mod surroundings;
+pub mod trace;
+pub mod votes;
+pub mod world;

@@ -1,0 +1,94 @@
+//! Runs seeds of the simulator, or replays one: see `cargo xtask sim`.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use zabra_sim::seeds::{self, Summary};
+
+/// Runs whole ensembles in virtual time, one per seed.
+#[derive(Parser)]
+#[command(name = "zabra-sim")]
+struct Args {
+    /// How many seeds
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Threads
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// End after so many failures
+    #[arg(long, default_value_t = 10)]
+    failures: usize,
+    /// Only worlds with so many voters
+    #[arg(long)]
+    voters: Option<usize>,
+    /// Run one seed and print its trace
+    #[arg(long, value_name = "SEED")]
+    replay: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Some(seed) = args.replay {
+        return replay(seed, args.voters);
+    }
+    // A panic is reported as a failed seed, once.
+    std::panic::set_hook(Box::new(|_| {}));
+    let began = Instant::now();
+    let range = (args.from, args.seeds);
+    let summary = seeds::run_many(range, args.voters, args.threads, args.failures);
+    print(&summary, began.elapsed().as_secs_f64());
+    if summary.failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn replay(seed: u64, voters: Option<usize>) -> ExitCode {
+    let plan = seeds::plan(seed, voters);
+    println!("{plan:#?}");
+    let (outcome, lines) = seeds::run_plan(plan, true);
+    for line in &lines {
+        println!("{line}");
+    }
+    println!("hash {:016x}, {} steps", outcome.hash, outcome.steps);
+    println!("{:?}", outcome.tally);
+    match outcome.violation {
+        None => ExitCode::SUCCESS,
+        Some(violation) => {
+            println!("{}: {}", violation.invariant, violation.text);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(summary: &Summary, took: f64) {
+    for (seed, violation, step) in &summary.failed {
+        println!(
+            "sim: seed {seed}: FAILED: {} at step {step}: {}\n    cargo xtask sim --replay {seed}",
+            violation.invariant, violation.text
+        );
+    }
+    println!("premises that held:");
+    for (name, count) in &summary.counts {
+        println!("  {count:>10}  {name}");
+    }
+    println!("{:?}", summary.tally);
+    let virtual_s = summary.virtual_us as f64 / 1e6;
+    println!(
+        "sim: {} seeds, {} failed; {:.1} seeds/s, {:.0} s of virtual time per second, {} events, {} faults, {} txns, \
+         slowest recovery {:.1} s",
+        summary.seeds,
+        summary.failed.len(),
+        summary.seeds as f64 / took,
+        virtual_s / took,
+        summary.steps,
+        summary.faults,
+        summary.decided,
+        summary.recovery_us_max as f64 / 1e6,
+    );
+}

@@ -1,0 +1,217 @@
+//! What a seed decides before anything happens: the shape of the world and how hard it is.
+//!
+//! Most seeds switch most faults off and some of them high (swarm testing), so that runs differ in kind.
+
+use crate::network::Weather;
+
+/// The shape of a world and its faults.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// A server of its own, without an ensemble.
+    pub is_standalone: bool,
+    /// Members that vote.
+    pub voters: usize,
+    /// Members that observe.
+    pub observers: usize,
+    /// Clients.
+    pub clients: usize,
+    /// Length of a tick, ms.
+    pub tick_ms: u64,
+    /// `initLimit`.
+    pub init_limit: u32,
+    /// `syncLimit`.
+    pub sync_limit: u32,
+    /// How the network behaves while there are faults.
+    pub weather: Weather,
+    /// How long a flush takes, from and to, µs.
+    pub flush_us: (u64, u64),
+    /// How often in a thousand a job of the disk is slow.
+    pub slow_disk_permille: u32,
+    /// How long it then takes, from and to, µs.
+    pub slow_disk_us: (u64, u64),
+    /// After so many txns a server takes a snapshot.
+    pub snapshot_every: u64,
+    /// A segment of the log is not much longer.
+    pub segment_len_max: u64,
+    /// Files of the log grow in such steps.
+    pub preallocate: u64,
+    /// Txns kept in memory for learners.
+    pub commit_log_count: usize,
+    /// Learners always get a snapshot.
+    pub always_snapshot: bool,
+    /// Learners may get transactions from the log on disk.
+    pub syncs_from_log: bool,
+    /// Whether a leader serves clients.
+    pub leader_serves: bool,
+    /// Whether an observer logs.
+    pub observer_logs: bool,
+    /// How far clocks drift apart, in parts of a thousand.
+    pub drift_permille: u64,
+    /// Requests that a client has outstanding at most.
+    pub pipeline: usize,
+    /// Mean time between two requests of a client, µs.
+    pub think_us: u64,
+    /// Session timeout that clients ask for, in ticks.
+    pub timeout_ticks: (u64, u64),
+    /// Faults.
+    pub faults: FaultPlan,
+    /// When faults end, µs.
+    pub calm_at_us: u64,
+    /// How long the world may then take to be in step, µs.
+    pub patience_us: u64,
+}
+
+/// Which faults there are.
+#[derive(Debug, Clone, Default)]
+pub struct FaultPlan {
+    /// Mean time between two faults, µs; 0 for none.
+    pub every_us: u64,
+    /// Weight of a server's crash.
+    pub crash: u32,
+    /// Weight of a crash of all servers at once.
+    pub crash_all: u32,
+    /// Weight of a server's standing still.
+    pub pause: u32,
+    /// Weight of a partition, of any kind.
+    pub partition: u32,
+    /// Weight of a reset of a quorum or election link.
+    pub reset: u32,
+    /// Weight of a reset of a client's connection.
+    pub client_reset: u32,
+    /// How often in a thousand a crash is silent, as of a machine that loses its power.
+    pub silent_permille: u32,
+    /// How often in a thousand a crash comes while effects are carried out, not between two events.
+    pub midway_permille: u32,
+    /// How long a server is away, mean, µs.
+    pub away_us: u64,
+    /// How long a partition or a pause lasts, mean, µs.
+    pub trouble_us: u64,
+    /// How often in a thousand a start is cut by another crash.
+    pub restart_crash_permille: u32,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed_0f_91a4);
+        let voters = *pick(&mut rng, &[1, 3, 3, 3, 3, 5]);
+        Self::with_shape(&mut rng, seed, voters)
+    }
+
+    /// The plan of a seed for so many voters.
+    #[must_use]
+    pub fn for_voters(seed: u64, voters: usize) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed_0f_91a4);
+        Self::with_shape(&mut rng, seed, voters)
+    }
+
+    fn with_shape(rng: &mut fastrand::Rng, seed: u64, voters: usize) -> Self {
+        let tick_ms = *pick(rng, &[100, 200, 500, 2000]);
+        let init_limit = rng.u32(5..=10);
+        let sync_limit = rng.u32(2..=5);
+        let tick_us = tick_ms * 1000;
+        let timeout_ticks = (2, *pick(rng, &[4, 8, 20]));
+        let faults = FaultPlan::draw(rng, tick_us);
+        let calm_at_us = tick_us * rng.u64(60..=200);
+        let is_long = rng.u32(0..4) == 0;
+        Self {
+            seed,
+            is_standalone: voters == 1 && rng.bool(),
+            voters,
+            observers: usize::from(voters > 1 && rng.u32(0..3) == 0),
+            clients: rng.usize(1..=5),
+            tick_ms,
+            init_limit,
+            sync_limit,
+            weather: weather(rng, tick_us),
+            flush_us: *pick(rng, &[(30, 60), (100, 2000), (1000, 20_000)]),
+            slow_disk_permille: *pick(rng, &[0, 0, 2, 20]),
+            slow_disk_us: (tick_us / 4, tick_us * 2),
+            snapshot_every: *pick(rng, &[3, 20, 60, 1_000_000]),
+            segment_len_max: *pick(rng, &[200, 2000, 0]),
+            preallocate: *pick(rng, &[0, 0, 4096]),
+            commit_log_count: *pick(rng, &[1, 3, 20, 500]),
+            always_snapshot: rng.u32(0..10) == 0,
+            syncs_from_log: rng.u32(0..5) != 0,
+            leader_serves: rng.u32(0..8) != 0 || voters < 3,
+            observer_logs: rng.bool(),
+            drift_permille: *pick(rng, &[0, 1, 20, 100]),
+            pipeline: *pick(rng, &[1, 4, 16]),
+            think_us: tick_us / *pick(rng, &[1, 5, 20]),
+            timeout_ticks,
+            faults,
+            calm_at_us: if is_long { calm_at_us * 2 } else { calm_at_us },
+            patience_us: patience(tick_us, init_limit, sync_limit, timeout_ticks.1),
+        }
+    }
+
+    /// Servers of all kinds.
+    #[must_use]
+    pub fn servers(&self) -> usize {
+        self.voters + self.observers
+    }
+
+    /// How the network behaves when faults have ended.
+    #[must_use]
+    pub fn fair_weather(&self) -> Weather {
+        Weather {
+            slow_permille: 0,
+            ..self.weather
+        }
+    }
+}
+
+impl FaultPlan {
+    fn draw(rng: &mut fastrand::Rng, tick_us: u64) -> Self {
+        let mut weight = |odds: u32| match rng.u32(0..100) {
+            n if n < odds => 1 + rng.u32(0..10),
+            _ => 0,
+        };
+        let (crash, crash_all, pause) = (weight(60), weight(15), weight(30));
+        let (partition, reset, client_reset) = (weight(40), weight(30), weight(30));
+        Self {
+            every_us: *pick(rng, &[0, 3, 8, 8, 20, 20]) * tick_us,
+            crash,
+            crash_all,
+            pause,
+            partition,
+            reset,
+            client_reset,
+            silent_permille: *pick(rng, &[0, 200, 1000]),
+            midway_permille: *pick(rng, &[0, 500, 1000]),
+            away_us: *pick(rng, &[1, 5, 20]) * tick_us,
+            trouble_us: *pick(rng, &[1, 5, 20]) * tick_us,
+            restart_crash_permille: *pick(rng, &[0, 0, 200]),
+        }
+    }
+
+    /// No faults.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+}
+
+/// Everything that may be waited for one after the other: a client's session expires, elections fail for as long as a
+/// member cannot be told from a dead one, synchronization fails once.
+fn patience(tick_us: u64, init_limit: u32, sync_limit: u32, timeout_ticks: u64) -> u64 {
+    let rounds = u64::from(init_limit) * 4 + u64::from(sync_limit) * 4 + timeout_ticks * 4;
+    tick_us * rounds + 30_000_000
+}
+
+fn weather(rng: &mut fastrand::Rng, tick_us: u64) -> Weather {
+    let slowest = *pick(rng, &[tick_us / 4, tick_us * 2]);
+    Weather {
+        delay_us: *pick(rng, &[(50, 200), (100, 2000), (1000, 30_000)]),
+        slow_permille: *pick(rng, &[0, 0, 5, 30]),
+        slow_us: (tick_us / 10, slowest),
+        cut_permille: *pick(rng, &[0, 50, 400]),
+    }
+}
+
+fn pick<'a, T>(rng: &mut fastrand::Rng, from: &'a [T]) -> &'a T {
+    &from[rng.usize(0..from.len())]
+}

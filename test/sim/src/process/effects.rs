@@ -1,0 +1,203 @@
+//! What the peer wants done, in the order given.
+
+use zabra_election::ServerState;
+use zabra_peer::{Commit, Effect, Input, Note};
+use zabra_proto::SessionId;
+use zabra_quorum::Membership;
+use zabra_serve::CloseReason;
+use zabra_zab::Entry;
+
+use super::jobs::Job;
+use super::{Fate, Process};
+use crate::event::Event;
+use crate::say;
+use crate::surroundings::Surroundings;
+use crate::trace::Z;
+
+impl Process {
+    pub(super) fn carry_out(&mut self, around: &mut Surroundings) {
+        let mut todo = std::mem::take(&mut self.effects).into_iter();
+        for effect in todo.by_ref() {
+            if let Some(left) = &mut self.dies_in {
+                if *left == 0 {
+                    self.fate = Fate::Ends(None);
+                    return;
+                }
+                *left -= 1;
+            }
+            self.perform(effect, around);
+            if self.fate != Fate::Runs || around.check.has_failed() {
+                return;
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect, around: &mut Surroundings) {
+        let now = self.now(around);
+        match effect {
+            Effect::Append { zxid, payload } => self.append(Entry { zxid, payload }, around),
+            Effect::Commit(commit) => self.commit(&commit, around),
+            Effect::Reply(origin, error) => {
+                self.clients
+                    .on_reply(origin, error, &self.replica, now.mono);
+            }
+            Effect::SessionResumed {
+                conn,
+                session,
+                timeout_ms,
+            } => self.clients.on_session_granted(conn, session, timeout_ms),
+            Effect::SessionRefused(conn) => self.clients.on_session_refused(conn),
+            Effect::QuotaExceeded(_) => {}
+            Effect::HangUp(conn) => self.clients.close(conn, CloseReason::SessionGone),
+            Effect::StartServing => {
+                say!(around.kernel, "s{} serves", self.sid);
+                self.clients.start_serving();
+            }
+            Effect::StopServing => {
+                say!(around.kernel, "s{} serves no more", self.sid);
+                self.clients.stop_serving();
+                self.in_step = None;
+            }
+            Effect::ListSessions => {
+                let sessions = self.replica.sessions().iter();
+                let list: Vec<(SessionId, i32)> = sessions.map(|(s, t)| (*s, *t)).collect();
+                self.step(now, Input::Sessions(&list));
+            }
+            Effect::SetConfig(membership) => self.set_config(&membership, around),
+            other => self.perform_as_member(other, around),
+        }
+    }
+
+    fn perform_as_member(&mut self, effect: Effect, around: &mut Surroundings) {
+        match effect {
+            Effect::SaveEpochs(epochs) => {
+                self.require_durable("SaveEpochs", around);
+                around.check.epochs_wanted(self.at, epochs);
+                self.begin_in_order(Job::Epochs(epochs), around);
+            }
+            Effect::Truncate(to) => {
+                self.require_durable("Truncate", around);
+                around
+                    .check
+                    .truncating(self.at, to, self.replica.last_zxid());
+                self.begin_in_order(Job::Truncate(to), around);
+            }
+            Effect::Notify { to, notification } => {
+                around.check.vote(self.at, &notification);
+                let config = crate::start::membership(&self.plan).to_string();
+                let mut frame = Vec::new();
+                if notification
+                    .to_message(&config)
+                    .encode_frame(&mut frame)
+                    .is_ok()
+                    && let Ok(to) = usize::try_from(to.0 - 1)
+                    && to < self.plan.servers()
+                {
+                    let (kernel, net) = (&mut around.kernel, &around.net);
+                    around.votes.send(kernel, net, self.at, to, frame);
+                }
+            }
+            Effect::Dial { dial, to } => {
+                say!(around.kernel, "s{} dials s{to}", self.sid);
+                self.dials.insert(dial, (to, 0));
+                let delay = around.net.delay(&mut around.kernel);
+                let event = Event::Dialing(self.at, self.life, dial);
+                around.kernel.after(delay, event);
+            }
+            Effect::StopDialing(dial) => {
+                self.dials.remove(&dial);
+            }
+            Effect::Send { link, packet } => self.send_packet(link, &packet, around),
+            Effect::SendBacklog { link, backlog } => {
+                say!(around.kernel, "s{} → link {} {backlog:?}", self.sid, link.0);
+                if let Some(link) = self.links.link_mut(link) {
+                    link.hold();
+                }
+                self.begin(Job::Backlog(link, backlog), around);
+            }
+            Effect::Close(link) => self.close_link(link, around),
+            Effect::AdoptConfig(_) => {
+                let text = format!("s{} adopts a membership that nobody made", self.sid);
+                around.check.violate("membership", text);
+            }
+            Effect::Note(note) => self.note(&note, around),
+            Effect::Halt(halt) => {
+                say!(around.kernel, "s{} halts: {halt:?}", self.sid);
+                let text = format!("s{}: {halt:?}", self.sid);
+                around.check.violate("no member halts", text);
+                self.fate = Fate::Ends(Some(format!("{halt:?}")));
+            }
+            Effect::Stopped => self.fate = Fate::Ends(Some("stopped".to_owned())),
+            other => {
+                let text = format!("s{} wants {other:?}", self.sid);
+                around.check.violate("unknown effect", text);
+            }
+        }
+    }
+
+    fn append(&mut self, entry: Entry, around: &mut Surroundings) {
+        say!(around.kernel, "s{} ⛁ append {}", self.sid, Z(entry.zxid));
+        let leads = !matches!(
+            self.peer.state(),
+            Some(ServerState::Looking | ServerState::Following | ServerState::Observing)
+        );
+        around.check.appended(self.at, &entry, leads);
+        self.batch.push(entry);
+    }
+
+    fn commit(&mut self, commit: &Commit, around: &mut Surroundings) {
+        let now = self.now(around);
+        say!(around.kernel, "s{} applies {}", self.sid, Z(commit.zxid));
+        let logs = self.role == zabra_quorum::Role::Participant || self.plan.observer_logs;
+        let flushed = self.files.log.last_flushed();
+        if logs && commit.zxid > flushed {
+            let text = format!(
+                "s{} applies {} and has flushed {}",
+                self.sid,
+                Z(commit.zxid),
+                Z(flushed)
+            );
+            return around.check.violate("applied ≤ flushed", text);
+        }
+        let last = self.replica.last_zxid();
+        if commit.zxid <= last {
+            let text = format!("s{} applies {} after {}", self.sid, Z(commit.zxid), Z(last));
+            return around.check.violate("I-5 order", text);
+        }
+        self.clients.apply(&mut self.replica, commit, now.mono);
+        self.txns_since_snapshot += 1;
+        around.check.applied(self.at, commit, &self.replica);
+        self.step(now, Input::Applied(commit.zxid));
+    }
+
+    fn set_config(&mut self, membership: &Membership, around: &mut Surroundings) {
+        let text = membership.to_string();
+        let version = zabra_proto::Zxid::from_wire(membership.version().0);
+        let wall = self.now(around).wall;
+        self.replica
+            .tree
+            .set_local_config(text.as_bytes(), version, wall);
+    }
+
+    fn note(&mut self, note: &Note, around: &mut Surroundings) {
+        say!(around.kernel, "s{} {note:?}", self.sid);
+        match note {
+            Note::InStep { leader, epoch } => {
+                self.in_step = Some((*leader, *epoch));
+                if *leader == self.sid {
+                    around.check.established(self.at, *epoch);
+                }
+            }
+            Note::Looking | Note::Left { .. } => self.in_step = None,
+            _ => {}
+        }
+    }
+
+    /// What the effect relies on: all that was appended is durable.
+    fn require_durable(&mut self, what: &str, around: &mut Surroundings) {
+        if self.is_flushing || !self.batch.is_empty() {
+            let text = format!("s{}: {what} while appended txns are not durable", self.sid);
+            around.check.violate("R1 order of durability", text);
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! Quorum links of a process: byte-true streams of packets, with a snapshot in between where a SNAP says so.
+
+use std::collections::BTreeMap;
+
+use zabra_jute::Limits;
+use zabra_peer::Input;
+use zabra_proto::quorum_packet::{Message, PacketReader};
+use zabra_proto::{Sid, Zxid};
+use zabra_storage::{Compression, SnapshotTail, SnapshotWriter, StreamReader};
+use zabra_zab::{LinkId, Packet};
+
+use super::jobs::{Job, Received};
+use super::{Fate, Process};
+use crate::disk::Files;
+use crate::loader::Loader;
+use crate::network::{Side, StreamId};
+use crate::say;
+use crate::start::tree_options;
+use crate::surroundings::Surroundings;
+use crate::trace::Z;
+
+/// The quorum links of a process.
+#[derive(Default)]
+pub(super) struct Links {
+    by_id: BTreeMap<LinkId, Link>,
+    of_stream: BTreeMap<StreamId, LinkId>,
+    made: u64,
+}
+
+/// One of them.
+pub(super) struct Link {
+    stream: StreamId,
+    side: Side,
+    /// Whom it leads to, if that is known.
+    pub(super) sid: Option<Sid>,
+    /// Waits for the end of the round.
+    out: Vec<u8>,
+    /// Waits for the history that goes first.
+    held: Option<Vec<u8>>,
+    reader: PacketReader,
+    /// What comes is a snapshot, or waits until one is installed.
+    pub(super) intake: Option<Intake>,
+}
+
+/// A snapshot on its way in.
+pub(super) enum Intake {
+    /// It goes into a tree and into a file under a temporary name.
+    Arrives(Box<Arriving>),
+    /// It is whole, and becomes the history: nothing else is heard on the link before that is done.
+    Installs { is_gone: bool },
+}
+
+pub(super) struct Arriving {
+    zxid: Zxid,
+    reader: StreamReader,
+    loader: Loader,
+    writer: SnapshotWriter,
+}
+
+impl Links {
+    pub(super) fn add(&mut self, stream: StreamId, side: Side, sid: Option<Sid>) -> LinkId {
+        self.made += 1;
+        let id = LinkId(self.made);
+        let link = Link {
+            stream,
+            side,
+            sid,
+            out: Vec::new(),
+            held: None,
+            reader: PacketReader::new(Limits::DEFAULT),
+            intake: None,
+        };
+        self.by_id.insert(id, link);
+        self.of_stream.insert(stream, id);
+        id
+    }
+
+    pub(super) fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.by_id.get_mut(&id)
+    }
+
+    fn remove(&mut self, id: LinkId) -> Option<Link> {
+        let link = self.by_id.remove(&id)?;
+        self.of_stream.remove(&link.stream);
+        Some(link)
+    }
+}
+
+impl Files {
+    /// Makes ready for a snapshot that is to come.
+    fn begin_intake(&self, zxid: Zxid) -> Result<Arriving, String> {
+        let (vfs, none) = (self.vfs.clone(), Compression::None);
+        let writer = SnapshotWriter::begin_as("received-", vfs, self.dirs.snap(), zxid, none)
+            .map_err(|e| e.to_string())?;
+        Ok(Arriving {
+            zxid,
+            reader: StreamReader::new(),
+            loader: Loader::new(tree_options(), false),
+            writer,
+        })
+    }
+}
+
+impl Link {
+    /// Queues bytes, behind a history that has not gone yet.
+    fn put(&mut self, packet: &Packet) {
+        packet.encode(self.held.as_mut().unwrap_or(&mut self.out));
+    }
+
+    /// Gives up a snapshot that did not come to its end.
+    fn abandon_intake(self) {
+        if let Some(Intake::Arrives(arriving)) = self.intake {
+            // If the file cannot be removed now, the next start will.
+            drop(arriving.writer.abandon());
+        }
+    }
+
+    /// What is sent from here on waits for a history.
+    pub(super) fn hold(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// The history goes, and what waited for it.
+    pub(super) fn release(&mut self, history: &[u8]) {
+        self.out.extend_from_slice(history);
+        self.out.extend(self.held.take().unwrap_or_default());
+    }
+}
+
+impl Process {
+    /// Bytes of a quorum link.
+    pub(crate) fn on_link_bytes(
+        &mut self,
+        stream: StreamId,
+        bytes: &[u8],
+        around: &mut Surroundings,
+    ) -> Fate {
+        let Some(id) = self.links.of_stream.get(&stream).copied() else {
+            return Fate::Runs;
+        };
+        if let Some(link) = self.links.link_mut(id) {
+            link.reader.push(bytes);
+        }
+        self.read_link(id, around);
+        self.settle(around)
+    }
+
+    /// A quorum link is gone.
+    pub(crate) fn on_link_gone(&mut self, stream: StreamId, around: &mut Surroundings) -> Fate {
+        let Some(id) = self.links.of_stream.get(&stream).copied() else {
+            return Fate::Runs;
+        };
+        say!(around.kernel, "s{} link {} is gone", self.sid, id.0);
+        if let Some(link) = self.links.link_mut(id)
+            && let Some(Intake::Installs { is_gone }) = &mut link.intake
+        {
+            *is_gone = true;
+            return Fate::Runs;
+        }
+        self.forget_link(id, around);
+        self.settle(around)
+    }
+
+    pub(super) fn forget_link(&mut self, id: LinkId, around: &mut Surroundings) {
+        let now = self.now(around);
+        if let Some(link) = self.links.remove(id) {
+            let (kernel, net) = (&mut around.kernel, &mut around.net);
+            net.close(kernel, link.stream, link.side);
+            link.abandon_intake();
+        }
+        self.step(now, Input::LinkClosed(id));
+    }
+
+    /// A snapshot is installed: the link goes on, or is gone.
+    pub(super) fn go_on(&mut self, id: LinkId, around: &mut Surroundings) {
+        let Some(link) = self.links.link_mut(id) else {
+            return;
+        };
+        if let Some(Intake::Installs { is_gone: true }) = link.intake.take() {
+            self.forget_link(id, around);
+        } else {
+            self.read_link(id, around);
+        }
+    }
+
+    /// Gives the peer every whole packet that has come, up to a snapshot.
+    pub(super) fn read_link(&mut self, id: LinkId, around: &mut Surroundings) {
+        let now = self.now(around);
+        loop {
+            // A packet is obeyed before the next is looked at.
+            if !self.effects.is_empty() {
+                self.carry_out(around);
+            }
+            if self.fate != Fate::Runs || self.take_in(id, around) {
+                return;
+            }
+            let Some(link) = self.links.by_id.get_mut(&id) else {
+                return;
+            };
+            let read = match link.reader.next_packet() {
+                Ok(None) => return,
+                Ok(Some(packet)) => packet.message().map_err(|e| e.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            let message = match read {
+                Ok(message) => message,
+                Err(why) => {
+                    let text = format!("s{} cannot read link {}: {why}", self.sid, id.0);
+                    return around.check.violate("wire", text);
+                }
+            };
+            say!(
+                around.kernel,
+                "s{} ← {} {}",
+                self.sid,
+                Name(link.sid),
+                Said(&message)
+            );
+            if let Message::FollowerInfo { learner, .. } | Message::ObserverInfo { learner, .. } =
+                &message
+            {
+                link.sid = Some(learner.sid);
+            }
+            if let Message::Snap { zxid } = message {
+                match self.files.begin_intake(zxid) {
+                    Ok(arriving) => link.intake = Some(Intake::Arrives(Box::new(arriving))),
+                    Err(why) => around.check.violate("the disk does what it is told", why),
+                }
+            }
+            self.peer.step(
+                now,
+                Input::Packet(id, &message),
+                &self.replica.tree,
+                &mut self.effects,
+            );
+        }
+    }
+
+    /// Takes what belongs to a snapshot. Whether packets must wait.
+    fn take_in(&mut self, id: LinkId, around: &mut Surroundings) -> bool {
+        let Some(link) = self.links.by_id.get_mut(&id) else {
+            return true;
+        };
+        let arriving = match &mut link.intake {
+            None => return false,
+            Some(Intake::Installs { .. }) => return true,
+            Some(Intake::Arrives(arriving)) => arriving,
+        };
+        let bytes = link.reader.rest().to_vec();
+        let (loader, writer) = (&mut arriving.loader, &mut arriving.writer);
+        match arriving.reader.push(&bytes, loader, Some(writer)) {
+            Ok(None) => link.reader.skip(bytes.len()),
+            Ok(Some(taken)) => {
+                link.reader.skip(taken);
+                let ended = link.intake.replace(Intake::Installs { is_gone: false });
+                if let Some(Intake::Arrives(arriving)) = ended {
+                    self.adopt_soon(id, *arriving, around);
+                }
+            }
+            Err(error) => {
+                let text = format!("s{} cannot take a snapshot: {error}", self.sid);
+                around.check.violate("wire", text);
+            }
+        }
+        true
+    }
+
+    fn adopt_soon(&mut self, link: LinkId, arriving: Arriving, around: &mut Surroundings) {
+        let zxid = arriving.zxid;
+        let pending = arriving.writer.finish_pending(&SnapshotTail::default());
+        let received = pending.map_err(|e| e.to_string()).and_then(|snapshot| {
+            let (replica, _) = arriving.loader.finish(zxid).map_err(|e| e.to_string())?;
+            Ok(Received {
+                link,
+                zxid,
+                replica: Box::new(replica),
+                snapshot,
+            })
+        });
+        match received {
+            Ok(received) => self.begin_in_order(Job::Adopt(received), around),
+            Err(why) => {
+                let text = format!("s{} cannot keep a snapshot: {why}", self.sid);
+                around.check.violate("the disk does what it is told", text);
+            }
+        }
+    }
+
+    pub(super) fn send_packet(&mut self, id: LinkId, packet: &Packet, around: &mut Surroundings) {
+        let Some(link) = self.links.by_id.get_mut(&id) else {
+            // Gone, and the peer does not know it yet.
+            return;
+        };
+        say!(
+            around.kernel,
+            "s{} → {} {packet:?}",
+            self.sid,
+            Name(link.sid)
+        );
+        link.put(packet);
+        around.check.packet_sent(self.at, link.sid, packet);
+    }
+
+    pub(super) fn close_link(&mut self, id: LinkId, around: &mut Surroundings) {
+        let Some(mut link) = self.links.remove(id) else {
+            return;
+        };
+        say!(
+            around.kernel,
+            "s{} closes the link to {}",
+            self.sid,
+            Name(link.sid)
+        );
+        let (kernel, net) = (&mut around.kernel, &mut around.net);
+        net.send(
+            kernel,
+            link.stream,
+            link.side,
+            std::mem::take(&mut link.out),
+        );
+        net.close(kernel, link.stream, link.side);
+        link.abandon_intake();
+    }
+
+    /// Sends what was said in this round. A process that dies in the midst of it may have said only a part.
+    pub(super) fn send_to_links(&mut self, around: &mut Surroundings) {
+        let dies = self.fate != Fate::Runs;
+        for link in self.links.by_id.values_mut().filter(|l| !l.out.is_empty()) {
+            let mut bytes = std::mem::take(&mut link.out);
+            if dies && around.kernel.chance(500) {
+                bytes.truncate(around.kernel.rng.usize(0..=bytes.len()));
+            }
+            let (kernel, net) = (&mut around.kernel, &mut around.net);
+            net.send(kernel, link.stream, link.side, bytes);
+        }
+    }
+}
+
+/// Whom a link leads to.
+pub(super) struct Name(pub(super) Option<Sid>);
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(sid) => write!(f, "s{sid}"),
+            None => f.write_str("s?"),
+        }
+    }
+}
+
+/// A message, shortly.
+struct Said<'m>(&'m Message<'m>);
+
+impl std::fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Message::Proposal { zxid, .. } => write!(f, "PROPOSAL {}", Z(*zxid)),
+            Message::Inform { zxid, .. } => write!(f, "INFORM {}", Z(*zxid)),
+            Message::Commit { zxid } => write!(f, "COMMIT {}", Z(*zxid)),
+            Message::Ack { zxid } => write!(f, "ACK {}", Z(*zxid)),
+            Message::Diff { zxid } => write!(f, "DIFF {}", Z(*zxid)),
+            Message::Trunc { zxid } => write!(f, "TRUNC {}", Z(*zxid)),
+            Message::Snap { zxid } => write!(f, "SNAP {}", Z(*zxid)),
+            Message::NewLeader { zxid, .. } => write!(f, "NEWLEADER {}", Z(*zxid)),
+            Message::LeaderInfo { zxid, .. } => write!(f, "LEADERINFO {}", Z(*zxid)),
+            Message::Ping { zxid, touched } => write!(f, "PING {} {touched:?}", Z(*zxid)),
+            Message::AckEpoch {
+                last_logged,
+                current_epoch,
+            } => write!(f, "ACKEPOCH {} {current_epoch:?}", Z(*last_logged)),
+            Message::Request(request) => {
+                let (session, cxid, op) = (request.session, request.cxid.0, request.op);
+                write!(f, "REQUEST {session} #{cxid} op {op}")
+            }
+            other => write!(f, "{other:?}"),
+        }
+    }
+}

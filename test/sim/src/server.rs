@@ -1,0 +1,125 @@
+//! A server of the world: its disk, its clock, and, while it runs, its process.
+
+use zabra_proto::{Sid, Zxid};
+use zabra_quorum::Role;
+use zabra_testkit::disk::FaultyDisk;
+
+use crate::clock::Clock;
+use crate::disk;
+use crate::event::{Event, ServerAt};
+use crate::network::Node;
+use crate::process::Process;
+use crate::say;
+use crate::start;
+use crate::surroundings::Surroundings;
+
+/// Which life of a server: events of an earlier one find nobody.
+pub type Life = u32;
+
+/// A job of a server's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+/// A machine with a disk.
+pub struct Server {
+    /// Its place in the world.
+    pub at: ServerAt,
+    /// Its number among the members.
+    pub sid: Sid,
+    /// Whether it votes.
+    pub role: Role,
+    /// Its clocks.
+    pub clock: Clock,
+    /// Its disk.
+    pub disk: FaultyDisk,
+    /// How often it was started.
+    pub life: Life,
+    /// What runs on it.
+    pub process: Option<Box<Process>>,
+    /// Whether it stands still; what would happen to it meanwhile.
+    pub standing_still: Option<Vec<Event>>,
+}
+
+impl Server {
+    /// A machine with an empty disk, switched off.
+    #[must_use]
+    pub fn new(at: ServerAt, role: Role, clock: Clock) -> Self {
+        Self {
+            at,
+            sid: Sid(at as i64 + 1),
+            role,
+            clock,
+            disk: FaultyDisk::new(),
+            life: 0,
+            process: None,
+            standing_still: None,
+        }
+    }
+
+    /// Its place in the network.
+    #[must_use]
+    pub fn node(&self) -> Node {
+        Node::Server(self.at)
+    }
+
+    /// Starts it from its disk. A start that is cut by a crash leaves it switched off; it is tried again.
+    pub fn start(&mut self, around: &mut Surroundings) {
+        if self.process.is_some() {
+            return;
+        }
+        self.life += 1;
+        let before = self.disk.operations();
+        let started = start::start(self, around);
+        if around
+            .kernel
+            .chance(around.plan.faults.restart_crash_permille)
+        {
+            let range = (before, self.disk.operations());
+            self.disk = disk::crashed(&self.disk, range, &mut around.kernel.rng);
+            say!(around.kernel, "s{} dies while it starts", self.sid);
+            let delay = around.kernel.spread(around.plan.faults.away_us);
+            around.kernel.after(delay, Event::Start(self.at));
+            return;
+        }
+        match started {
+            Ok(process) => {
+                self.process = Some(Box::new(process));
+                around.net.live(&mut around.kernel, self.node());
+            }
+            Err(why) => {
+                around
+                    .check
+                    .violate("I-18 no unbootable state", format!("s{}: {why}", self.sid));
+            }
+        }
+    }
+
+    /// Ends its process at once. What is on the disk is what a crash at some moment of the jobs under way leaves.
+    pub fn crash(&mut self, around: &mut Surroundings, is_silent: bool) {
+        let Some(mut process) = self.process.take() else {
+            return;
+        };
+        say!(
+            around.kernel,
+            "s{} ✗ dies{}",
+            self.sid,
+            if is_silent { " silently" } else { "" }
+        );
+        let before = self.disk.operations();
+        process.run_jobs_under_way(around);
+        let range = (before, self.disk.operations());
+        self.disk = disk::crashed(&self.disk, range, &mut around.kernel.rng);
+        self.standing_still = None;
+        around.net.move_again(&mut around.kernel, self.node());
+        around.net.die(&mut around.kernel, self.node(), is_silent);
+        around.check.crashed(self.at);
+    }
+
+    /// The last txn in its tree.
+    #[must_use]
+    pub fn applied(&self) -> Option<Zxid> {
+        self.process
+            .as_ref()
+            .map(|process| process.replica().last_zxid())
+    }
+}

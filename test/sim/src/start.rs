@@ -1,0 +1,240 @@
+//! A server's start: the real recovery, then the real state machines.
+
+use std::sync::Arc;
+
+use zabra_peer::prep::PrepRules;
+use zabra_peer::{EnsembleOptions, Peer, PeerOptions, Restored, RestoredHistory, SweepOptions};
+use zabra_proto::{ServerId, Sid};
+use zabra_quorum::{ConfigVersion, Member, Membership, PeerAddress, Role};
+use zabra_serve::{Clients, LoadLimits, Replica, ServeOptions};
+use zabra_session::TimeoutBounds;
+use zabra_storage::{RecoverOptions, Recovered, Start, TxnLog, Vfs, recover};
+use zabra_tree::acl::AclRules;
+use zabra_tree::{OwnerRules, TreeOptions};
+use zabra_zab::{Entry, Epochs};
+
+use crate::disk::{self, Files, Image};
+use crate::loader::Loader;
+use crate::plan::Plan;
+use crate::process::{Parts, Process};
+use crate::say;
+use crate::server::Server;
+use crate::surroundings::Surroundings;
+use crate::trace::Z;
+
+/// What was on a disk.
+struct Found {
+    replica: Replica,
+    tail: Vec<Entry>,
+    recovered: Recovered,
+    epochs: Epochs,
+}
+
+/// Runs recovery on a server's disk and puts a process together.
+pub(crate) fn start(server: &Server, around: &mut Surroundings) -> Result<Process, String> {
+    let vfs: Arc<dyn Vfs> = Arc::new(server.disk.clone());
+    let mut found = find(&vfs, &around.plan)?;
+    say!(
+        around.kernel,
+        "s{} starts: tree {}, log {}, epochs {}/{}{}",
+        server.sid,
+        Z(found.replica.last_zxid()),
+        Z(found.recovered.last_zxid),
+        found.epochs.accepted,
+        found.epochs.current,
+        if found.recovered.start == Start::New {
+            ", new"
+        } else {
+            ""
+        }
+    );
+    around.check.recovered(
+        server.at,
+        &found.replica,
+        &found.tail,
+        found.recovered.last_zxid,
+        found.epochs,
+    );
+    let dirs = disk::dirs();
+    if found.recovered.start == Start::New {
+        let image = Image::of(&mut found.replica).ok_or("an image is made already")?;
+        let written = image.write(&vfs, &dirs, &found.recovered.mark);
+        written.map_err(|e| e.to_string())?;
+        dirs.remove_initialize(&*vfs).map_err(|e| e.to_string())?;
+    }
+    let log = TxnLog::new(
+        Arc::clone(&vfs),
+        dirs.log(),
+        disk::log_options(&around.plan),
+        Arc::clone(&found.recovered.mark),
+        found.recovered.last_zxid,
+    );
+    let peer = peer(server, around, &found);
+    Ok(Process::new(Parts {
+        at: server.at,
+        sid: server.sid,
+        role: server.role,
+        life: server.life,
+        clock: server.clock,
+        peer,
+        clients: Clients::new(serve_options(&around.plan), 7),
+        replica: found.replica,
+        files: Files {
+            vfs,
+            dirs,
+            mark: found.recovered.mark,
+            log,
+        },
+        plan: around.plan.clone(),
+    }))
+}
+
+fn find(vfs: &Arc<dyn Vfs>, plan: &Plan) -> Result<Found, String> {
+    let dirs = disk::dirs();
+    let mut loader = Loader::new(tree_options(), plan.is_standalone);
+    let options = RecoverOptions::default();
+    let recovered = recover(vfs, &dirs, &options, &mut loader).map_err(|e| e.to_string())?;
+    let snapshot_zxid = match &recovered.start {
+        Start::Snapshot(file) => file.zxid,
+        _ => zabra_proto::Zxid::ZERO,
+    };
+    let (replica, tail) = loader.finish(snapshot_zxid).map_err(|e| e.to_string())?;
+    let epochs = if plan.is_standalone {
+        Epochs::default()
+    } else {
+        let last = recovered.last_zxid;
+        let loaded = zabra_storage::Epochs::load(&**vfs, &dirs, last).map_err(|e| e.to_string())?;
+        Epochs {
+            accepted: loaded.accepted,
+            current: loaded.current,
+        }
+    };
+    Ok(Found {
+        replica,
+        tail,
+        recovered,
+        epochs,
+    })
+}
+
+fn peer(server: &Server, around: &Surroundings, found: &Found) -> Peer {
+    let now = server.clock.at(around.kernel.now());
+    let plan = &around.plan;
+    let sessions = found.replica.sessions().iter();
+    let restored = Restored {
+        last_zxid: found.replica.last_zxid(),
+        sessions: sessions.map(|(id, timeout)| (*id, *timeout)).collect(),
+    };
+    let options = peer_options(plan, server.at);
+    if plan.is_standalone {
+        return Peer::new(options, &restored, now);
+    }
+    let history = RestoredHistory {
+        tail: found.tail.clone(),
+        epochs: found.epochs,
+        has_history: found.recovered.start != Start::Empty,
+    };
+    let ensemble = ensemble_options(plan, server.sid, server.role);
+    Peer::member(options, ensemble, &restored, history, now)
+}
+
+fn owners() -> OwnerRules {
+    OwnerRules {
+        extended_types: true,
+        emulate_353_ttl: false,
+    }
+}
+
+/// How every tree is kept.
+#[must_use]
+pub fn tree_options() -> TreeOptions {
+    TreeOptions {
+        owners: owners(),
+        ..TreeOptions::default()
+    }
+}
+
+fn peer_options(plan: &Plan, at: usize) -> PeerOptions {
+    PeerOptions {
+        server: ServerId(u8::try_from(at + 1).unwrap_or(u8::MAX)),
+        tick_ms: plan.tick_ms,
+        prep: PrepRules {
+            acl: AclRules::default(),
+            owner: owners(),
+            enforce_quota: false,
+            reconfig_enabled: false,
+            close_session_len_max: 1 << 20,
+            close_session_lists_paths: true,
+        },
+        sweep: SweepOptions {
+            interval_ms: 60_000,
+            deletions_max: 10_000,
+            never_used_ms_max: 0,
+        },
+    }
+}
+
+fn ensemble_options(plan: &Plan, me: Sid, role: Role) -> EnsembleOptions {
+    EnsembleOptions {
+        me,
+        role,
+        membership: membership(plan),
+        last_seen: None,
+        reconfig_enabled: false,
+        init_limit: plan.init_limit,
+        sync_limit: plan.sync_limit,
+        connect_limit: 0,
+        vote_resend_ms: (200.min(plan.tick_ms), (plan.tick_ms * 10).max(2000)),
+        commit_log_count: plan.commit_log_count,
+        always_snapshot: plan.always_snapshot,
+        syncs_from_log: plan.syncs_from_log,
+        leader_serves: plan.leader_serves,
+        observer_logs: plan.observer_logs,
+    }
+}
+
+/// The ensemble of a plan.
+///
+/// # Panics
+/// Never: a plan has voters.
+#[must_use]
+pub fn membership(plan: &Plan) -> Membership {
+    let member = |at: usize| Member {
+        sid: Sid(at as i64 + 1),
+        addresses: vec![PeerAddress {
+            host: format!("s{}", at + 1),
+            quorum_port: 2888,
+            election_port: 3888,
+        }],
+        role: if at < plan.voters {
+            Role::Participant
+        } else {
+            Role::Observer
+        },
+        client: None,
+        secure_client: None,
+    };
+    let members = (0..plan.servers()).map(member);
+    match Membership::majority(members, ConfigVersion::INITIAL) {
+        Ok(membership) => membership,
+        Err(error) => panic!("the plan is no ensemble: {error}"),
+    }
+}
+
+fn serve_options(plan: &Plan) -> ServeOptions {
+    let ticks = |n: u64| i32::try_from(plan.tick_ms * n).unwrap_or(i32::MAX);
+    ServeOptions {
+        timeouts: TimeoutBounds {
+            timeout_ms_min: ticks(2),
+            timeout_ms_max: ticks(20),
+        },
+        frame_len_max: 0xfffff,
+        outstanding_max: 1000,
+        out_len_pause: 1 << 20,
+        out_len_max: 64 << 20,
+        greeting_ms_max: plan.tick_ms * 5,
+        acl: AclRules::default(),
+        super_digest: None,
+        load: LoadLimits::default(),
+    }
+}

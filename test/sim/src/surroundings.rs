@@ -1,0 +1,32 @@
+//! What every part of a world may touch: time, network, election links, the plan, the checks.
+
+use crate::check::Checker;
+use crate::kernel::Kernel;
+use crate::network::Network;
+use crate::plan::Plan;
+use crate::votes::ElectionLinks;
+
+/// A world without its servers and clients.
+pub struct Surroundings {
+    /// Time, randomness, trace.
+    pub kernel: Kernel,
+    /// Streams.
+    pub net: Network,
+    /// Election links.
+    pub votes: ElectionLinks,
+    /// What the seed decided.
+    pub plan: Plan,
+    /// What must hold.
+    pub check: Checker,
+}
+
+impl Surroundings {
+    /// How long a job of a disk takes, µs.
+    pub fn disk_delay(&mut self) -> u64 {
+        if self.kernel.chance(self.plan.slow_disk_permille) {
+            self.kernel.between(self.plan.slow_disk_us)
+        } else {
+            self.kernel.between(self.plan.flush_us)
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What happened, a line per event, and the hash of all lines.
+//!
+//! The hash is always made, the lines are kept only on demand: a failing seed is run once more to see them.
+
+use std::fmt::{self, Write as _};
+
+use zabra_proto::Zxid;
+
+use crate::kernel::Micros;
+
+/// The trace of one world.
+#[derive(Debug)]
+pub struct Trace {
+    hash: u64,
+    lines: Option<Vec<String>>,
+}
+
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
+
+impl Trace {
+    /// An empty trace, which keeps its lines or not.
+    #[must_use]
+    pub fn new(keeps_lines: bool) -> Self {
+        Self {
+            hash: FNV_BASIS,
+            lines: keeps_lines.then(Vec::new),
+        }
+    }
+
+    /// Adds a line.
+    pub fn line(&mut self, now: Micros, text: fmt::Arguments<'_>) {
+        // Writing into these cannot fail.
+        let _ = writeln!(Hashing(&mut self.hash), "{} {text}", now.0);
+        if let Some(lines) = &mut self.lines {
+            let (s, micros) = (now.0 / 1_000_000, now.0 % 1_000_000);
+            lines.push(format!("{s:>4}.{micros:06} {text}"));
+        }
+    }
+
+    /// The hash of all lines.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// The lines, if they are kept.
+    #[must_use]
+    pub fn lines(&self) -> &[String] {
+        self.lines.as_deref().unwrap_or_default()
+    }
+}
+
+struct Hashing<'h>(&'h mut u64);
+
+impl fmt::Write for Hashing<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        *self.0 = hash_onto(*self.0, text.as_bytes());
+        Ok(())
+    }
+}
+
+fn hash_onto(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME)
+    })
+}
+
+/// A hash of bytes that is the same everywhere.
+#[must_use]
+pub fn hash_of(bytes: &[u8]) -> u64 {
+    hash_onto(FNV_BASIS, bytes)
+}
+
+/// A zxid as `epoch:counter`.
+#[derive(Debug, Clone, Copy)]
+pub struct Z(pub Zxid);
+
+impl fmt::Display for Z {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == Zxid(u64::MAX) {
+            return f.write_str("-1");
+        }
+        write!(f, "{}:{}", self.0.epoch(), self.0.counter())
+    }
+}
