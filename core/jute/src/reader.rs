@@ -27,10 +27,11 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader with the default limits.
+    /// A reader of bytes that are all there, and no more than they may be: a value may be as long as all of them.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self::with_limits(bytes, Limits::DEFAULT)
+        let value_len_max = Limits::DEFAULT.value_len_max.max(bytes.len());
+        Self::with_limits(bytes, Limits { value_len_max })
     }
 
     /// A reader that accepts values up to the given limits.

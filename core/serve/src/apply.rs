@@ -56,12 +56,15 @@ impl Clients {
         replica: &Replica,
         now: MonoMillis,
     ) {
+        if self
+            .conn(origin.conn)
+            .is_none_or(|conn| conn.closing().is_some())
+        {
+            return self.on_late_reply(origin.ask);
+        }
         let Some((conn, mut reading)) = self.reading(origin.conn, replica, now) else {
             return;
         };
-        if conn.closing().is_some() {
-            return;
-        }
         let Some(Parked { asked, .. }) = conn.next_committed(origin.seq) else {
             return;
         };

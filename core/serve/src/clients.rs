@@ -11,6 +11,7 @@ use zabra_tree::acl::AclRules;
 use zabra_tree::{WatchTable, Watcher};
 
 use crate::conn::{State, Wait};
+use crate::late::Verdict;
 use crate::load::{ConnectBucket, LoadLimits};
 use crate::reads::Reading;
 use crate::{CloseReason, Conn, Latencies, Replica, ServerStats};
@@ -34,6 +35,9 @@ pub struct ServeOptions {
     pub acl: AclRules,
     /// `super:<digest>`, if there is a super user.
     pub super_digest: Option<String>,
+    /// The names of this ensemble, for clients that say which one they look for; none without the scheme `ensemble`,
+    /// and no name if every one will do (AC-23).
+    pub ensemble: Option<Vec<String>>,
     /// What is not taken on.
     pub load: LoadLimits,
 }
@@ -184,6 +188,9 @@ impl Clients {
             return;
         }
         let Some(conn) = slot.conn.take() else { return };
+        if conn.held && conn.closing().is_none() {
+            self.on_held_end();
+        }
         self.free.push(id.0 as u32);
         self.open -= 1;
         self.outstanding -= conn.parked.len();
@@ -291,6 +298,7 @@ impl Clients {
             return;
         };
         conn.heard = now;
+        conn.came = now;
         conn.touched = true;
         if !conn.input.is_empty() {
             conn.input.extend_from_slice(bytes);
@@ -374,7 +382,11 @@ impl Clients {
             }
             let parked = conn.parked.len();
             used += 4 + len;
-            self.on_frame(id, frame, replica, now, upstream);
+            match self.judge(id, frame, now) {
+                Verdict::Run => self.on_frame(id, frame, replica, now, upstream),
+                Verdict::Refuse => self.refuse_throttled(id, frame, replica, now),
+                Verdict::Drop => self.close(id, CloseReason::Stale),
+            }
             self.on_frame_handled(id, len, parked);
         }
     }
@@ -440,7 +452,11 @@ impl Clients {
         let Some(conn) = self.conn_mut(id).filter(|conn| conn.closing().is_none()) else {
             return;
         };
+        let was_held = conn.held && reason != CloseReason::Stale;
         let waiting = conn.close(reason);
+        if was_held {
+            self.on_held_end();
+        }
         self.outstanding -= waiting;
         self.watches.drop_watcher(Watcher(id.0));
         self.mark(id);
@@ -463,8 +479,8 @@ impl Clients {
         replica: &Replica,
         now: MonoMillis,
     ) {
-        let Some(conn) = self.conn_mut(origin.conn) else {
-            return;
+        let Some(conn) = self.conn_mut(origin.conn).filter(|c| c.closing().is_none()) else {
+            return self.on_late_reply(origin.ask);
         };
         let answered = conn
             .parked

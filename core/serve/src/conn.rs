@@ -34,6 +34,10 @@ pub enum CloseReason {
     ConnectThrottled,
     /// More large requests are in flight than is allowed (SB-06).
     LargeRequests,
+    /// Its next request has waited for others for longer than its session lasts (SB-04).
+    Stale,
+    /// It looks for another ensemble (AC-23).
+    WrongEnsemble,
     /// Nothing came for too long.
     Idle,
     /// The client does not read what it asked for (P95).
@@ -124,6 +128,8 @@ pub struct Conn {
     pub(crate) out: Vec<u8>,
     pub(crate) out_sent: usize,
     pub(crate) heard: MonoMillis,
+    /// When the last bytes came.
+    pub(crate) came: MonoMillis,
     pub(crate) touched: bool,
     /// Its client has taken some of the output for which its reading was paused.
     pub(crate) takes: bool,
@@ -156,6 +162,7 @@ impl Conn {
             out: Vec::new(),
             out_sent: 0,
             heard: now,
+            came: now,
             touched: false,
             takes: false,
             dirty: false,

@@ -184,6 +184,7 @@ impl Clients {
     /// Closes connections that have been silent too long (protocol 10.4), and gives up on output that a closing one
     /// does not take. Call [`Self::report_touches`] before: it says who counts as heard.
     pub fn close_idle(&mut self, now: MonoMillis) {
+        self.drop_stale(now);
         let greeting_ms_max = self.options.greeting_ms_max;
         let patience = |conn: &Conn| match conn.state {
             State::Greeting | State::Closing(_) => greeting_ms_max,

@@ -22,6 +22,7 @@ mod conn;
 mod flow;
 mod frame;
 mod handshake;
+mod late;
 mod load;
 mod notify;
 mod reads;
@@ -32,6 +33,7 @@ mod watching;
 
 pub use clients::{Clients, ServeOptions, Upstream, Word, WordRequest};
 pub use conn::{CloseReason, Conn};
+pub use late::LateRules;
 pub use load::{ConnectThrottle, LargeRequests, LoadLimits};
 pub use replica::{Alarm, Replica};
-pub use stats::{ConnStats, Latencies, Runs, ServerStats, Spread};
+pub use stats::{ConnStats, EnsembleStats, LateStats, Latencies, Runs, ServerStats, Spread};

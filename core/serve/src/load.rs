@@ -5,7 +5,7 @@
 use zabra_proto::{ConnId, MonoMillis, OpCode, SessionId};
 
 use crate::conn::{Conn, State};
-use crate::{Clients, CloseReason};
+use crate::{Clients, CloseReason, LateRules};
 
 /// The limits that an operator may set.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -16,6 +16,8 @@ pub struct LoadLimits {
     pub large_requests: Option<LargeRequests>,
     /// With so many requests in flight, further ones wait (SB-04).
     pub requests_max: Option<usize>,
+    /// What becomes of those that wait too long.
+    pub late: LateRules,
 }
 
 /// A bucket of tokens for connects, with a drop probability that follows the load (BLUE).

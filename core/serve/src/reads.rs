@@ -13,6 +13,7 @@ use zabra_tree::{NodeId, WatchMode, WatchTable, Watcher, acl};
 use crate::clients::ServeOptions;
 use crate::conn::{Asked, NO_NAME, Parked, Wait, short_name};
 use crate::frame::{self, OpenFrame};
+use crate::late::is_older_than_session;
 use crate::{Conn, Latencies, Replica, ServerStats};
 
 /// Why a read has no answer but an error.
@@ -123,6 +124,9 @@ impl Reading<'_> {
             self.latencies.updates.add(latency_ms);
         } else {
             self.latencies.reads.add(latency_ms);
+        }
+        if self.options.load.late.stale_by_age && is_older_than_session(conn, latency_ms) {
+            self.stats.late.stale_replies += 1;
         }
         self.stats.response_bytes.add(conn.out.len() - at);
         let own = &mut conn.stats;

@@ -7,9 +7,10 @@ use zabra_peer::{Ask, Input, Origin, WriteRequest};
 use zabra_proto::client::{AuthPacket, PathRequest, RequestHeader, SaslToken};
 use zabra_proto::{ConnId, ErrorCode, MonoMillis, OpCode, Xid, Zxid};
 
+use crate::auth::{self, Shown};
 use crate::clients::Upstream;
 use crate::conn::{Asked, Wait};
-use crate::{Clients, CloseReason, Replica, auth, frame};
+use crate::{Clients, CloseReason, Replica, frame};
 
 impl Clients {
     /// A request. Whatever came before it on this connection is answered before it.
@@ -30,23 +31,30 @@ impl Clients {
         let Some(op) = OpCode::from_code(op).filter(|op| *op != OpCode::Check) else {
             return self.on_unknown_op(id, xid);
         };
-        let since = now;
+        let since = self.conn(id).map_or(now, |conn| conn.came);
         let asked = Asked { xid, op, since };
         match op {
             OpCode::Auth => self.on_auth(id, xid, body),
             OpCode::Sasl => self.on_sasl(id, xid, body),
             OpCode::Sync => match PathRequest::decode(&mut Reader::new(body)) {
                 Ok(r) => self.hand_on(id, asked, body, Some(r.path.into()), upstream),
-                Err(_) => self.on_read(id, asked, body, replica),
+                Err(_) => self.on_read(id, asked, body, replica, now),
             },
             op if op.is_write() => self.hand_on(id, asked, body, None, upstream),
-            _ => self.on_read(id, asked, body, replica),
+            _ => self.on_read(id, asked, body, replica, now),
         }
     }
 
     /// Answers a read, or parks it behind what waits already.
-    fn on_read(&mut self, id: ConnId, asked: Asked, body: &[u8], replica: &Replica) {
-        let Some((conn, mut reading)) = self.reading(id, replica, asked.since) else {
+    fn on_read(
+        &mut self,
+        id: ConnId,
+        asked: Asked,
+        body: &[u8],
+        replica: &Replica,
+        now: MonoMillis,
+    ) {
+        let Some((conn, mut reading)) = self.reading(id, replica, now) else {
             return;
         };
         if conn.parked.is_empty() {
@@ -127,13 +135,18 @@ impl Clients {
         else {
             return;
         };
-        if auth::add_identities(conn, &packet, &self.options) {
-            frame::header(xid, Zxid::ZERO, ErrorCode::OK, &mut conn.out);
-            self.mark(id);
-        } else {
-            frame::header(xid, Zxid::ZERO, ErrorCode::AUTH_FAILED, &mut conn.out);
-            self.stats.auth_failed += 1;
-            self.close(id, CloseReason::AuthFailed);
+        match auth::look_at(conn, &packet, &self.options, &mut self.stats.ensemble) {
+            Shown::Taken => {
+                frame::header(xid, Zxid::ZERO, ErrorCode::OK, &mut conn.out);
+                self.mark(id);
+            }
+            Shown::Refused => {
+                frame::header(xid, Zxid::ZERO, ErrorCode::AUTH_FAILED, &mut conn.out);
+                self.stats.auth_failed += 1;
+                self.close(id, CloseReason::AuthFailed);
+            }
+            // An error would end the client's session for good; so it goes and asks another server.
+            Shown::NotForUs => self.close(id, CloseReason::WrongEnsemble),
         }
     }
 

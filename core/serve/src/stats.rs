@@ -61,6 +61,8 @@ pub struct Latencies {
     pub reads: Runs,
     /// Of transactions.
     pub updates: Runs,
+    /// For how long requests waited for others, where that is limited.
+    pub throttled: Runs,
 }
 
 /// Counters of the server since its start or since `srst`.
@@ -84,10 +86,38 @@ pub struct ServerStats {
     pub large_rejected: u64,
     /// Times that a request had to wait for others to finish (SB-04).
     pub held: u64,
+    /// Requests that came too late (SB-04, SB-05).
+    pub late: LateStats,
+    /// Clients that named the ensemble that they look for (ME-37).
+    pub ensemble: EnsembleStats,
     /// Connections closed because they opened no session in time.
     pub sessionless_closed: u64,
     /// Length of the last reply, and the smallest and largest, in bytes; −1 if there was none.
     pub response_bytes: ResponseBytes,
+}
+
+/// Requests that came too late.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LateStats {
+    /// Run although they were stale.
+    pub stale: u64,
+    /// Dropped.
+    pub stale_dropped: u64,
+    /// Done, and answered to nobody or too late.
+    pub stale_replies: u64,
+    /// Refused as throttled.
+    pub refused: u64,
+}
+
+/// Clients that named the ensemble that they look for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EnsembleStats {
+    /// This one.
+    pub success: u64,
+    /// Another one: their connections were closed.
+    pub fail: u64,
+    /// None, or this server does not know its own.
+    pub skip: u64,
 }
 
 /// Sizes of replies.

@@ -123,6 +123,12 @@ pub struct ConnectWeights {
 const PACKET_EXTRA_BYTES_MIN: i32 = 1024;
 
 impl Limits {
+    /// Bytes of the largest buffer or string in a record of the servers' own, on disk and between them.
+    pub fn record_max_bytes(&self) -> usize {
+        self.packet_max_bytes
+            .saturating_add(self.packet_extra_bytes)
+    }
+
     pub(crate) fn read(source: &mut Source) -> Result<Self, ConfigError> {
         let mut packet_max = source.int("jute.maxbuffer")?;
         if packet_max <= 0 {

@@ -107,7 +107,6 @@ const fn bare(row: &'static str, key: &'static str, kind: Kind, default: &'stati
 const TLS: Status = NotBuilt("TLS");
 const SASL: Status = NotBuilt("SASL");
 const ADMIN_SERVER: Status = NotBuilt("the admin server");
-const REQUEST_AGE: Status = NotBuilt("the age of requests");
 const AUDIT: Status = NotBuilt("the audit log");
 const PATH_STATS: Status = NotBuilt("request path statistics");
 const STALLS: Status = NotBuilt("the stall monitor");
@@ -166,15 +165,15 @@ const STORAGE: &[Setting] = &[
 #[rustfmt::skip]
 const LIMITS: &[Setting] = &[
     bare("SP-65", "jute.maxbuffer", Int, "1048575").is(M, Acts, "bytes of the largest packet and znode"),
-    prop("SP-66", "jute.maxbuffer.extrasize", Int, "").is(S, Accepted, "bytes beyond it that a record on disk may have; jute.maxbuffer, at least 1024"),
+    prop("SP-66", "jute.maxbuffer.extrasize", Int, "").is(S, Acts, "bytes beyond it that a record of the servers' own may have, on disk and between them; jute.maxbuffer, at least 1024"),
     prop("SP-01", "globalOutstandingLimit", Int, "1000").is(S, Acts, "requests in process above which busy connections are not read"),
     prop("SP-29", "request_throttle_max_requests", Int, "0").documented_as(&["requestThrottleLimit"]).is(S, Acts, "requests in process above which new ones wait; 0 is no limit"),
     prop("SP-30", "request_throttle_stall_time", Int, "100").documented_as(&["requestThrottleStallTime"]).is(S, Accepted, "ms for which a throttled request of Java's waits each time; here it goes on as soon as there is place"),
-    prop("SP-31", "request_throttle_drop_stale", Bool, "true").documented_as(&["requestThrottleDropStale"]).is(S, Accepted, "drops stale requests instead of running them; what a closed connection asked for and nobody has begun is never run"),
-    prop("SP-32", "request_stale_latency_check", Bool, "false").documented_as(&["requestStaleLatencyCheck"]).is(S, REQUEST_AGE, "a request older than its session's timeout is stale"),
-    prop("SP-33", "request_stale_connection_check", Bool, "true").documented_as(&["requestStaleConnectionCheck"]).is(S, Accepted, "a request of a closed connection is stale, as it always is here"),
+    prop("SP-31", "request_throttle_drop_stale", Bool, "true").documented_as(&["requestThrottleDropStale"]).is(S, Acts, "closes the connection of a request that waits and is stale, instead of running it; what a closed connection asked for and nobody has begun is never run"),
+    prop("SP-32", "request_stale_latency_check", Bool, "false").documented_as(&["requestStaleLatencyCheck"]).is(S, Acts, "a request older than its session's timeout is stale"),
+    prop("SP-33", "request_stale_connection_check", Bool, "true").documented_as(&["requestStaleConnectionCheck"]).is(S, Accepted, "a request of a closed connection is stale, and counted as such; it is never run here"),
     prop("SP-34", "request_throttler.shutdownTimeout", Int, "10000").is(R, Accepted, "ms that Java's throttler gets to drain; nothing drains apart here"),
-    prop("SP-35", "throttled_op_wait_time", Int, "0").documented_as(&["throttledOpWaitTime"]).is(R, REQUEST_AGE, "ms of waiting after which a request is refused as throttled; 0 is never"),
+    prop("SP-35", "throttled_op_wait_time", Int, "0").documented_as(&["throttledOpWaitTime"]).is(R, Acts, "ms of waiting after which a request is refused as throttled; 0 is never"),
     prop("SP-37", "largeRequestMaxBytes", Int, "104857600").is(S, Acts, "bytes of large requests in flight above which connections are closed"),
     prop("SP-38", "largeRequestThreshold", Int, "-1").is(S, Acts, "bytes from which a request counts as large; -1 is never"),
     prop("SP-18", "connection_throttle_tokens", Int, "0").documented_as(&["connectionMaxTokens"]).is(S, Acts, "connects that may come at once; 0 is no throttling"),
@@ -212,7 +211,7 @@ const ACCESS: &[Setting] = &[
     prop("SA-02", "IPAuthenticationProvider.usexforwardedfor", Bool, "false").is(S, ADMIN_SERVER, "takes a client's address from X-Forwarded-For"),
     prop("SA-03", "X509AuthenticationProvider.superUser", Text, "").is(M, TLS, "certificate subject of the super user"),
     prop("SA-05", "ssl.authProvider", Text, "x509").is(R, TLS, "scheme that judges client certificates"),
-    prop("SA-06", "ensembleAuthName", Text, "").is(S, NotBuilt("the ensemble scheme"), "names of this ensemble for the ensemble scheme, comma separated"),
+    prop("SA-06", "ensembleAuthName", Text, "").is(S, Acts, "names of this ensemble, comma separated, one of which clients must give that use the scheme ensemble; authProvider.N switches that on"),
     prop("SA-09", "authProvider.N", Class, "").is(M, Acts, "class of an authentication scheme; Apache's own stand for the built-in ones"),
     prop("SA-07", "sessionRequireClientSASLAuth", Bool, "false").is(S, Refused("enforced authentication is not built yet"), "closes sessions that did not authenticate by SASL"),
     prop("SA-07", "enforce.auth.enabled", Bool, "false").is(S, Refused("enforced authentication is not built yet"), "closes sessions that did not authenticate"),

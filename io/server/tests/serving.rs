@@ -160,6 +160,26 @@ fn where_every_transaction_is_a_batch_each_has_its_flush() {
 }
 
 #[test]
+fn what_may_be_written_can_be_read_back_however_large_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let roomy = || {
+        let mut config = config(dir.path(), "");
+        config.limits.packet_max_bytes = 20 << 20;
+        config
+    };
+    let server = Running::start(roomy());
+    let mut client = Client::open(server.address);
+    let large = vec![7; 18 << 20];
+    let set = client.set("/", &large);
+    assert_eq!(client.ask(&set), ErrorCode::OK);
+    server.stop();
+    let server = Running::start(roomy());
+    let mut client = Client::open(server.address);
+    assert!(client.data("/").unwrap() == large);
+    server.stop();
+}
+
+#[test]
 fn words_are_answered_where_they_are_allowed() {
     let dir = tempfile::tempdir().unwrap();
     let server = Running::start(config(

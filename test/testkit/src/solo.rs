@@ -270,6 +270,7 @@ fn serve_options() -> ServeOptions {
         greeting_ms_max: 10_000,
         acl: AclRules::default(),
         super_digest: None,
+        ensemble: None,
         load: LoadLimits::default(),
     }
 }

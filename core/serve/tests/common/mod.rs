@@ -153,6 +153,7 @@ pub fn serve_options() -> ServeOptions {
         greeting_ms_max: 10_000,
         acl: AclRules::default(),
         super_digest: None,
+        ensemble: None,
         load: LoadLimits::default(),
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use zabra_config::{Config, DigestAlgorithm, Limits};
+use zabra_config::{Config, DigestAlgorithm, Limits, RequestThrottle, Scheme};
 use zabra_peer::prep::PrepRules;
 use zabra_peer::{PeerOptions, SweepOptions};
 use zabra_proto::ServerId;
-use zabra_serve::{ConnectThrottle, LargeRequests, LoadLimits, ServeOptions};
+use zabra_serve::{ConnectThrottle, LargeRequests, LateRules, LoadLimits, ServeOptions};
 use zabra_session::TimeoutBounds;
-use zabra_storage::{Compression, LogOptions, RecoverOptions};
+use zabra_storage::{Compression, LogOptions, PAYLOAD_MAX_DEFAULT, RecoverOptions};
 use zabra_tree::acl::{AclRules, DigestHash};
 use zabra_tree::{OwnerRules, TreeOptions};
 
@@ -48,7 +48,7 @@ fn acl(config: &Config) -> AclRules {
 }
 
 pub(super) fn serve(config: &Config) -> ServeOptions {
-    let limits = &config.limits;
+    let (limits, access) = (&config.limits, &config.access);
     ServeOptions {
         timeouts: TimeoutBounds {
             timeout_ms_min: millis(config.sessions.timeout_min),
@@ -63,11 +63,14 @@ pub(super) fn serve(config: &Config) -> ServeOptions {
         out_len_max: OUT_LEN_MAX.max(4 * limits.packet_max_bytes),
         greeting_ms_max: config.sessionless_timeout.as_millis() as u64,
         acl: acl(config),
-        super_digest: config
-            .access
+        super_digest: access
             .super_digest
             .as_ref()
             .map(|secret| secret.reveal().to_owned()),
+        ensemble: access
+            .schemes
+            .contains(&Scheme::Ensemble)
+            .then(|| access.ensemble_names.clone()),
         load: load(limits),
     }
 }
@@ -98,6 +101,16 @@ fn load(limits: &Limits) -> LoadLimits {
             .requests_max
             .most()
             .map(|most| most as usize),
+        late: late(&limits.request_throttle),
+    }
+}
+
+fn late(throttle: &RequestThrottle) -> LateRules {
+    LateRules {
+        stale_by_age: throttle.stale_by_latency,
+        stale_by_close: throttle.stale_by_connection,
+        drops_stale: throttle.drops_stale,
+        refuse_after_ms: throttle.refuse_after.map(|after| after.as_millis() as u64),
     }
 }
 
@@ -130,6 +143,7 @@ pub(super) fn recover(config: &Config) -> RecoverOptions {
     RecoverOptions {
         trust_empty: config.storage.trusts_empty_snapshot,
         autocreate: config.storage.creates_db,
+        payload_max: PAYLOAD_MAX_DEFAULT.max(config.limits.record_max_bytes()),
         ..RecoverOptions::default()
     }
 }

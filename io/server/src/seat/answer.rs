@@ -157,6 +157,13 @@ impl Seat {
             (Counter::SessionsExpired, expired),
             (Counter::LargeRequestsRejected, stats.large_rejected),
             (Counter::RequestWaits, stats.held),
+            (Counter::ThrottledOps, stats.late.refused),
+            (Counter::StaleRequests, stats.late.stale),
+            (Counter::StaleRequestsDropped, stats.late.stale_dropped),
+            (Counter::StaleReplies, stats.late.stale_replies),
+            (Counter::EnsembleAuthSuccess, stats.ensemble.success),
+            (Counter::EnsembleAuthFail, stats.ensemble.fail),
+            (Counter::EnsembleAuthSkip, stats.ensemble.skip),
         ] {
             self.metrics.set(counter, value);
         }

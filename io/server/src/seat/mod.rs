@@ -189,6 +189,8 @@ impl Seat {
             .sample_all(Advanced::Read, latencies.reads.take());
         self.metrics
             .sample_all(Advanced::Update, latencies.updates.take());
+        self.metrics
+            .sample_all(Advanced::RequestThrottle, latencies.throttled.take());
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Fatal> {

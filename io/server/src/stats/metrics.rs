@@ -52,6 +52,20 @@ names! {
         LargeRequestsRejected = "large_requests_rejected",
         /// Times that a request waited for others to finish.
         RequestWaits = "request_throttle_wait_count",
+        /// Requests refused for having waited too long.
+        ThrottledOps = "throttled_ops",
+        /// Requests run although they were stale.
+        StaleRequests = "stale_requests",
+        /// Requests dropped for it.
+        StaleRequestsDropped = "stale_requests_dropped",
+        /// Requests whose answer came too late.
+        StaleReplies = "stale_replies",
+        /// Clients that named this ensemble.
+        EnsembleAuthSuccess = "ensemble_auth_success",
+        /// Clients that named another.
+        EnsembleAuthFail = "ensemble_auth_fail",
+        /// Clients that named none, or to which any will do.
+        EnsembleAuthSkip = "ensemble_auth_skip",
         /// Bytes from clients.
         BytesReceived = "bytes_received_count",
         /// Errors that end the process.
@@ -118,6 +132,8 @@ names! {
         Read = "readlatency",
         /// Milliseconds from receiving a write to its answer.
         Update = "updatelatency",
+        /// Milliseconds for which a request waited for others, where those in flight are limited.
+        RequestThrottle = "request_throttle_queue_time_ms",
         /// Milliseconds from proposing a transaction to applying it.
         Propagation = "propagation_latency",
     }
