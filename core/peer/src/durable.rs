@@ -117,6 +117,15 @@ impl Peer {
         }
     }
 
+    /// Joins again as a server without a history, which gets a snapshot.
+    pub(crate) fn on_cannot_truncate(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if let Some(member) = &mut self.member {
+            member.truncating = false;
+            member.has_history = false;
+        }
+        self.look(now, "the log cannot be cut as the leader asks", effects);
+    }
+
     pub(crate) fn on_snapshot_installed(
         &mut self,
         now: Now,

@@ -60,7 +60,8 @@ pub enum Effect {
     /// appended before is durable.
     SaveEpochs(Epochs),
     /// Cut everything behind this transaction from the disk, then report
-    /// [`Input::Truncated`](crate::Input::Truncated). Everything appended is durable, nothing behind it is applied.
+    /// [`Input::Truncated`](crate::Input::Truncated) or [`Input::CannotTruncate`](crate::Input::CannotTruncate).
+    /// Everything appended is durable, nothing behind it is applied.
     Truncate(Zxid),
     /// Put the text into `/zookeeper/config` of the replica, outside of any transaction.
     SetConfig(Box<Membership>),

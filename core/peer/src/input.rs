@@ -104,6 +104,9 @@ pub enum Input<'a> {
     EpochsSaved(Epochs),
     /// The log ends with this transaction; nothing behind it is left on the disk.
     Truncated(Zxid),
+    /// The log cannot be cut where [`crate::Effect::Truncate`] asked, and nothing was changed: the transaction is not in it,
+    /// or every snapshot is newer. Only a leader's snapshot helps.
+    CannotTruncate,
     /// A leader's snapshot has become the history, on stable storage and in the replica. The log goes on behind it.
     SnapshotInstalled(Zxid),
     /// A vote arrived.

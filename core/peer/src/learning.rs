@@ -62,6 +62,8 @@ pub(crate) enum Outcome {
     Adopt(Box<zabra_quorum::Membership>),
     /// The round is over.
     Leave(String),
+    /// The leader asks to take back what is in the tree.
+    CannotTruncate(Zxid),
     /// The process must end.
     Halt(crate::Halt),
 }
@@ -164,13 +166,7 @@ impl Learning {
                 committed,
                 expected,
             })),
-            LearnerAction::CannotTruncate(zxid) => {
-                let why = format!(
-                    "the leader asks to cut the history behind {zxid}, and {} is decided here",
-                    history.released()
-                );
-                outcomes.push(Outcome::Halt(crate::Halt::CannotSync(why)));
-            }
+            LearnerAction::CannotTruncate(zxid) => outcomes.push(Outcome::CannotTruncate(zxid)),
         }
     }
 

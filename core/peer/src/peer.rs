@@ -34,6 +34,8 @@ pub struct Peer {
     /// What a server without sessions of its own to expire shows of them.
     pub(crate) no_sessions: SessionTracker,
     pub(crate) expired_before: u64,
+    /// Where the tree stood at the start: behind it everything was decided under this server's eyes.
+    pub(crate) began_at: Zxid,
 }
 
 impl Peer {
@@ -90,6 +92,7 @@ impl Peer {
         Self {
             ids: SessionIds::new(options.server, now.wall),
             no_sessions: SessionTracker::new(options.tick_ms),
+            began_at: history.released(),
             history,
             role,
             member,
@@ -150,6 +153,7 @@ impl Peer {
             Input::Sessions(sessions) => self.on_sessions(now, sessions, effects),
             Input::EpochsSaved(epochs) => self.on_epochs_saved(now, epochs, effects),
             Input::Truncated(zxid) => self.on_truncated(now, zxid, effects),
+            Input::CannotTruncate => self.on_cannot_truncate(now, effects),
             Input::SnapshotInstalled(zxid) => self.on_snapshot_installed(now, zxid, effects),
             Input::Vote(vote) => {
                 let input = zabra_election::Input::Received(vote.clone());

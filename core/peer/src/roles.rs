@@ -1,7 +1,7 @@
 //! How one role ends and the next begins.
 
 use zabra_election::{Decision, History as Candidate, PeerEpoch, ServerState};
-use zabra_proto::{SessionId, Sid};
+use zabra_proto::{SessionId, Sid, Zxid};
 use zabra_zab::{Leader, NO_HISTORY};
 
 use crate::leading::{self, Leading};
@@ -9,7 +9,7 @@ use crate::learning::{self, Learning};
 use crate::member::{Early, Role};
 use crate::peer::Peer;
 use crate::primary::Primary;
-use crate::{Effect, Note, Now};
+use crate::{Effect, Halt, Note, Now};
 
 impl Peer {
     /// A learner whose leader is silent tells its election not to wait for it.
@@ -253,6 +253,9 @@ impl Peer {
                 } => self.on_activate(now, zxid, designated_leader, effects),
                 learning::Outcome::Adopt(membership) => self.on_adopt(now, *membership, effects),
                 learning::Outcome::Leave(why) => self.look(now, &why, effects),
+                learning::Outcome::CannotTruncate(zxid) => {
+                    self.refuse_truncation(now, zxid, effects);
+                }
                 learning::Outcome::Halt(halt) => {
                     self.role = Role::Halted;
                     effects.push(Effect::Halt(halt));
@@ -260,6 +263,19 @@ impl Peer {
             }
         }
         self.release(effects);
+    }
+
+    /// What was decided under this server's eyes is never taken back (P16). What it began with may have stood in a snapshot
+    /// that was written too early (P10): then only the leader's own helps.
+    fn refuse_truncation(&mut self, now: Now, to: Zxid, effects: &mut Vec<Effect>) {
+        let released = self.history.released();
+        if released == self.began_at {
+            return self.on_cannot_truncate(now, effects);
+        }
+        let why =
+            format!("the leader asks to cut the history behind {to}, and {released} is decided");
+        self.role = Role::Halted;
+        effects.push(Effect::Halt(Halt::CannotSync(why)));
     }
 
     pub(crate) fn begin_serving(&mut self, epoch: u32, effects: &mut Vec<Effect>) {
