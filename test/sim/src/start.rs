@@ -235,6 +235,7 @@ fn serve_options(plan: &Plan) -> ServeOptions {
         greeting_ms_max: plan.tick_ms * 5,
         acl: AclRules::default(),
         super_digest: None,
+        ensemble: None,
         load: LoadLimits::default(),
     }
 }
