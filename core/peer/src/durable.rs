@@ -132,6 +132,7 @@ impl Peer {
         zxid: Zxid,
         effects: &mut Vec<Effect>,
     ) {
+        self.began_at = zxid;
         let config = self.member.as_ref().map(|m| m.views.committed().clone());
         effects.extend(config.map(|config| Effect::SetConfig(Box::new(config))));
         if let Role::Learning(learning) = &mut self.role {
