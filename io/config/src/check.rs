@@ -9,9 +9,10 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use crate::config::Config;
 use crate::dirs::{self, DirState};
 use crate::error::{ConfigError, Location};
+use crate::explain::{doubts, explain};
 use crate::invocation::Invocation;
 use crate::listen::Listen;
-use crate::mode::Mode;
+use crate::mode::{BindAt, Mode, ThisMember};
 use crate::notice::{Notice, Severity};
 use crate::properties::Properties;
 use crate::setting::{Priority, Setting, Status};
@@ -30,6 +31,8 @@ pub struct Report {
     pub mode: Option<Mode>,
     /// What each setting became: those that were written, and the most important others.
     pub settings: Vec<Became>,
+    /// What the ensemble is and how it works, if there is one.
+    pub ensemble: Vec<String>,
     /// Remarks on what was written.
     pub notices: Vec<Notice>,
     /// What using it found out.
@@ -60,8 +63,10 @@ pub enum Finding {
     Bad(String, u8),
 }
 
-/// The code of a server that cannot bind its port: Apache calls it an unexpected error.
+/// The code of a server that cannot bind its client port: Apache calls it an unexpected error.
 const CANNOT_BIND: u8 = 1;
+/// The code of a member that cannot bind a port for the other servers.
+const CANNOT_BIND_FOR_SERVERS: u8 = 14;
 
 impl Report {
     /// Checks what a server called with `invocation` and `properties` would do.
@@ -75,6 +80,7 @@ impl Report {
             subject,
             mode: None,
             settings: Vec::new(),
+            ensemble: Vec::new(),
             notices: Vec::new(),
             findings: Vec::new(),
         };
@@ -108,8 +114,14 @@ impl Report {
             .filter_map(|setting| became(setting, &config, &source))
             .collect();
         self.check_dirs(&config);
-        self.check_ports(&config);
-        self.check_names(&config, world);
+        if let Some(client) = &config.client {
+            self.findings
+                .push(port_finding("client", client, CANNOT_BIND));
+        }
+        if let Mode::Member(this) = &config.mode {
+            self.ensemble = explain(&config, this);
+            self.check_members(this, world);
+        }
         self.notices = config.notices;
     }
 
@@ -149,27 +161,8 @@ impl Report {
         }
     }
 
-    fn check_ports(&mut self, config: &Config) {
-        if let Some(client) = &config.client {
-            self.findings.push(port_finding("client", client));
-        }
-        if let Mode::Member(member) = &config.mode {
-            for (role, binds) in [
-                ("quorum", member.quorum_binds()),
-                ("election", member.election_binds()),
-            ] {
-                for bind in binds {
-                    self.findings
-                        .push(port_finding(role, &Listen::everywhere(bind.port())));
-                }
-            }
-        }
-    }
-
-    fn check_names(&mut self, config: &Config, world: &dyn World) {
-        let Mode::Member(this) = &config.mode else {
-            return;
-        };
+    /// Names first: the ports of a host that is not known cannot be tried.
+    fn check_members(&mut self, this: &ThisMember, world: &dyn World) {
         for (sid, member) in this.committed.members() {
             for address in &member.addresses {
                 let host = &address.host;
@@ -182,6 +175,24 @@ impl Report {
                 });
             }
         }
+        for (role, binds) in [
+            ("quorum", this.quorum_binds()),
+            ("election", this.election_binds()),
+        ] {
+            for bind in binds {
+                let listen = match &bind {
+                    BindAt::Everywhere(port) => Listen::everywhere(*port),
+                    BindAt::Host(at) => match world.resolve(&at.host) {
+                        Ok(address) => Listen::at(&at.host, address, at.port),
+                        Err(_) => continue,
+                    },
+                };
+                self.findings
+                    .push(port_finding(role, &listen, CANNOT_BIND_FOR_SERVERS));
+            }
+        }
+        let doubts = doubts(&this.committed).into_iter();
+        self.findings.extend(doubts.map(Finding::Doubtful));
     }
 
     /// The report as text, each line a fact.
@@ -219,13 +230,24 @@ impl Report {
             let origin = location
                 .as_ref()
                 .map_or_else(|| "default".to_owned(), ToString::to_string);
-            let fate = if *status == Status::Acts {
+            let acts = match status {
+                Status::Acts => true,
+                Status::Ensemble => matches!(self.mode, Some(Mode::Member(_))),
+                _ => false,
+            };
+            let fate = if acts {
                 String::new()
             } else {
                 format!(", {status}")
             };
             let padding = width.saturating_sub(key.len() + value.len());
             writeln!(text, "  {key} = {value}{:padding$}  {origin}{fate}", "")?;
+        }
+        if !self.ensemble.is_empty() {
+            writeln!(text, "\nensemble")?;
+        }
+        for line in &self.ensemble {
+            writeln!(text, "  {line}")?;
         }
         if self.notices.iter().any(|n| n.severity > Severity::Debug) {
             writeln!(text, "\nremarks")?;
@@ -322,7 +344,7 @@ fn corrected(key: &str, config: &Config) -> Option<String> {
 }
 
 /// Binds the port for a moment.
-fn port_finding(role: &str, listen: &Listen) -> Finding {
+fn port_finding(role: &str, listen: &Listen, code: u8) -> Finding {
     if listen.port() == 0 {
         return Finding::Good(format!("{role} port: a free one will be taken"));
     }
@@ -340,7 +362,7 @@ fn port_finding(role: &str, listen: &Listen) -> Finding {
         Ok(()) => Finding::Good(format!("{role} port {listen} is free")),
         Err(error) => Finding::Bad(
             format!("{role} port {listen} cannot be bound: {error}"),
-            CANNOT_BIND,
+            code,
         ),
     }
 }

@@ -220,12 +220,14 @@ impl Config {
             world,
         )?;
         ensemble.settle(&mut source, file, &storage.data_dir, world)?;
+        let znodes = Znodes::read(&mut source)?;
         let mode = ensemble.mode(
             &source,
             file,
             &storage.data_dir,
             from_file.as_ref(),
             sessions.tick,
+            znodes.extended_types,
         )?;
         let client = ensemble.client_listen(&mut source, from_file, world)?;
         let backlog = source.int("clientPortListenBacklog")?;
@@ -239,7 +241,7 @@ impl Config {
             sessions,
             limits: Limits::read(&mut source)?,
             storage,
-            znodes: Znodes::read(&mut source)?,
+            znodes,
             access: Access::read(&mut source)?,
             words: Whitelist::read(&mut source)?,
             read_only_mode: source.flag("readonlymode.enabled")?,

@@ -247,6 +247,7 @@ impl Ensemble {
         data_dir: &Path,
         client: Option<&Listen>,
         tick: Duration,
+        extended_types: bool,
     ) -> Result<Mode, ConfigError> {
         let Some(committed) = self.membership.as_ref().filter(|_| self.is_distributed()) else {
             return Ok(Mode::Standalone);
@@ -267,6 +268,14 @@ impl Ensemble {
         let sync_limit = limit("syncLimit", self.sync_limit, 5)?;
         let connect_limit = u32::try_from(self.connect_to_learner_master_limit).unwrap_or(0);
         let (sid, role) = self.judge_my_id(committed, file, data_dir)?;
+        if extended_types && sid.0 > SID_MAX_OF_EXTENDED_TYPES {
+            let what = format!(
+                "myid is {sid}, but with extendedTypesEnabled no server may have a number above {SID_MAX_OF_EXTENDED_TYPES}"
+            );
+            let at = source.location("extendedTypesEnabled");
+            let advice = "give this server a smaller number, or leave TTL znodes off";
+            return Err(ConfigError::unexpected(at, what, advice));
+        }
         let mut committed = committed.clone();
         if let Some(client) = client {
             committed.set_static_client(sid, written(client));
@@ -366,6 +375,9 @@ impl Ensemble {
         Ok(Some(listen))
     }
 }
+
+/// Session ids and the owners of TTL znodes tell each other apart by a byte of 255.
+const SID_MAX_OF_EXTENDED_TYPES: i64 = 254;
 
 /// Fewer are not kept, whatever is configured.
 const COMMIT_LOG_COUNT_MIN: usize = 500;

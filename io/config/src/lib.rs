@@ -27,6 +27,7 @@ pub mod dirs;
 mod ensemble;
 mod envi_word;
 mod error;
+mod explain;
 pub mod initialize;
 mod invocation;
 mod limits;

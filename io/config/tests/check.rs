@@ -168,6 +168,68 @@ fn an_ensemble_needs_myid_and_names_that_resolve() {
 }
 
 #[test]
+fn an_ensemble_is_explained() {
+    let case = Case::new();
+    fs::create_dir(case.data_dir()).unwrap();
+    fs::write(case.data_dir().join("myid"), "1\n").unwrap();
+    let report = case.report(
+        "clientPort=0\ntickTime=2000\ninitLimit=10\nsyncLimit=5\nserver.1=127.0.0.1:0:1\n\
+         server.2=127.0.0.1:2888:3888\nserver.3=known:2888:3888;2181\nserver.4=10.0.0.4:2888:3888:observer\n",
+    );
+    for line in [
+        "members are those of zoo.cfg, version 0",
+        "server.1, this server: votes; 127.0.0.1, quorum port 0, election port 1; clients at 0.0.0.0:0",
+        "server.3: votes; known, quorum port 2888, election port 3888; clients at 0.0.0.0:2181",
+        "server.4: observes; 10.0.0.4",
+        "a quorum is 2 of 3 voters: 1 may fail",
+        "a learner has 20 s to connect",
+        "who is silent for 10 s is given up",
+        "reconfigEnabled=false: the members stay",
+    ] {
+        assert!(has_line(&report, &[line]), "{line}:\n{}", report.render());
+    }
+    for sid in [1, 2] {
+        let doubt = format!("server.{sid}: other machines cannot reach 127.0.0.1");
+        assert!(has_line(&report, &["warning", &doubt]), "{doubt}");
+    }
+}
+
+#[test]
+fn a_port_that_two_servers_share_is_doubtful() {
+    let case = Case::new();
+    fs::create_dir(case.data_dir()).unwrap();
+    fs::write(case.data_dir().join("myid"), "1\n").unwrap();
+    let report = case.report(
+        "clientPort=0\ninitLimit=10\nsyncLimit=5\nserver.1=127.0.0.1:0:1\n\
+         server.2=127.0.0.1:2888:3888\nserver.3=127.0.0.1:2889:3888\n",
+    );
+    let doubt = "server.2 and server.3 have a port of 127.0.0.1 in common";
+    assert!(
+        has_line(&report, &["warning", doubt]),
+        "{}",
+        report.render()
+    );
+}
+
+#[test]
+fn a_quorum_port_that_is_taken_ends_a_server_with_code_14() {
+    let case = Case::new();
+    fs::create_dir(case.data_dir()).unwrap();
+    fs::write(case.data_dir().join("myid"), "1\n").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let report = case.report(&format!(
+        "clientPort=0\ninitLimit=10\nsyncLimit=5\nserver.1=127.0.0.1:{port}:0\nserver.2=10.0.0.2:2888:3888\n"
+    ));
+    assert!(
+        has_line(&report, &["error", "quorum port", "cannot be bound", "14"]),
+        "{}",
+        report.render()
+    );
+    assert_eq!(report.exit_code(), 14);
+}
+
+#[test]
 fn a_missing_file_is_code_2() {
     let report = Report::on(
         &Invocation::File("/no/such/zoo.cfg".into()),

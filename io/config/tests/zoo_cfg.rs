@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use zabra_config::{
-    Compression, Config, ConfigError, Invocation, Listen, Metrics, Mode, Nowhere, Severity,
+    BindAt, Compression, Config, ConfigError, Invocation, Listen, Metrics, Mode, Nowhere, Severity,
     SystemProperties, ThisMember, World,
 };
-use zabra_quorum::{ConfigVersion, Role, Sid};
+use zabra_quorum::{ConfigVersion, HostPort, Role, Sid};
 
 /// A world of a few files; every name is 10.0.0.1.
 #[derive(Default)]
@@ -544,6 +544,102 @@ fn the_role_in_the_server_line_wins() {
             .iter()
             .any(|text| text.contains("server lines say observer"))
     );
+}
+
+#[test]
+fn a_number_that_no_server_line_has_is_refused_as_late_as_apache_finds_out() {
+    let files = Files::with(&[("/data/myid", "9")]);
+    let error = load_with(&format!("{MINIMAL}{THREE}"), &[], &files).expect_err("unknown");
+    let text = error.to_string();
+    assert!(
+        text.starts_with(
+            "/data/myid:1: myid is 9, but the servers of this ensemble are 1, 2, 3; correct"
+        ),
+        "{text}"
+    );
+    assert_eq!(error.exit().code(), 1);
+}
+
+#[test]
+fn ttl_znodes_leave_no_room_for_large_server_numbers() {
+    let files = Files::with(&[("/data/myid", "255")]);
+    let cfg = format!("{MINIMAL}{THREE}server.255=d:2888:3888\n");
+    assert_eq!(
+        this_member(&load_with(&cfg, &[], &files).unwrap()).sid,
+        Sid(255)
+    );
+    let cfg = format!("{cfg}extendedTypesEnabled=true\n");
+    let error = load_with(&cfg, &[], &files)
+        .expect_err("no room")
+        .to_string();
+    assert!(
+        error.contains("myid is 255") && error.contains("above 254"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_member_listens_on_its_own_addresses_or_on_all() {
+    let files = Files::with(&[("/data/myid", "1")]);
+    let cfg = format!("{MINIMAL}{THREE}");
+    let at = |port| {
+        let host = "a".to_owned();
+        vec![BindAt::Host(HostPort { host, port })]
+    };
+    let config = load_with(&cfg, &[], &files).unwrap();
+    let member = this_member(&config);
+    assert_eq!(member.quorum_binds(), at(2888));
+    assert_eq!(member.election_binds(), at(3888));
+    let config = load_with(&format!("{cfg}quorumListenOnAllIPs=true\n"), &[], &files).unwrap();
+    let member = this_member(&config);
+    assert_eq!(member.quorum_binds(), [BindAt::Everywhere(2888)]);
+    assert_eq!(member.election_binds(), [BindAt::Everywhere(3888)]);
+}
+
+#[test]
+fn the_client_address_of_the_static_file_is_known_and_not_printed() {
+    let files = Files::with(&[("/data/myid", "1")]);
+    let config = load_with(&format!("{MINIMAL}{THREE}clientPort=2181\n"), &[], &files).unwrap();
+    let member = this_member(&config);
+    let client = member.line().and_then(|line| line.client.clone()).unwrap();
+    assert_eq!(client.at.to_string(), "127.0.0.1:2181");
+    assert!(!member.committed.to_string().contains("2181"));
+}
+
+#[test]
+fn the_tunables_of_an_ensemble_are_read_where_apache_reads_them() {
+    let files = Files::with(&[("/data/myid", "1")]);
+    let cfg = format!(
+        "{MINIMAL}{THREE}tickTime=2000\nconnectToLearnerMasterLimit=7\nquorumCnxnTimeoutMs=4321\n\
+         leaderConnectDelayDuringRetryMs=50\nleader.maxTimeToWaitForEpoch=60\nforceSnapshotSync=true\n\
+         observer.reconnectDelayMs=70\nobserver.election.DelayMs=80\nelectionPortBindRetry=0\n\
+         fastleader.minNotificationInterval=100\nleaderServes=no\nsyncEnabled=false\ntcpKeepAlive=true\n\
+         commitLogCount=10\nsnapshotSizeFactor=-1\nmaxConcurrentSnapSyncs=3\n"
+    );
+    let config = load_with(&cfg, &["zookeeper.cnxTimeout=900"], &files).unwrap();
+    let ms = Duration::from_millis;
+    let member = this_member(&config);
+    assert_eq!(member.connect_limit, 7);
+    assert_eq!(member.election_silence_max, ms(4321));
+    let ensemble = &config.ensemble;
+    assert_eq!(ensemble.leader_connect_delay, ms(50));
+    assert_eq!(ensemble.epoch_wait_max, Some(ms(60)));
+    assert_eq!(ensemble.observer_reconnect_delay_max, ms(70));
+    assert_eq!(ensemble.observer_election_delay_max, ms(80));
+    assert_eq!(ensemble.notification_interval_min, ms(100));
+    assert_eq!(ensemble.election_connect_timeout, ms(900));
+    assert_eq!(ensemble.election_bind_attempts, None);
+    assert!(ensemble.always_snapshot && ensemble.tcp_keep_alive);
+    assert!(!ensemble.leader_serves && !ensemble.sync_enabled);
+    assert_eq!(ensemble.commit_log_count, 500);
+    assert!(ensemble.snapshot_size_factor < 0.0);
+    assert_eq!(ensemble.snapshot_syncs_max, 3);
+
+    let config = load_with(&format!("{MINIMAL}{THREE}tickTime=2000\n"), &[], &files).unwrap();
+    assert_eq!(this_member(&config).election_silence_max, ms(10_000));
+    assert_eq!(config.ensemble.epoch_wait_max, None);
+    assert_eq!(config.ensemble.election_bind_attempts, Some(3));
+    assert_eq!(config.ensemble.observer_election_delay_max, ms(200));
 }
 
 #[test]
