@@ -80,9 +80,9 @@ impl Leading {
                 LeaderAction::InStep(sid) => {
                     effects.push(Effect::Note(Note::LearnerInStep { sid }));
                 }
-                LeaderAction::Fenced => match self.syncs.pop_front() {
+                LeaderAction::Fenced { behind } => match self.syncs.pop_front() {
                     Some(SyncAsker::Here(origin)) => {
-                        outcomes.push(Outcome::Ordered(history.committed(), origin));
+                        outcomes.push(Outcome::Ordered(behind, origin));
                     }
                     Some(SyncAsker::Learner(link)) => {
                         let packet = Packet::Sync;

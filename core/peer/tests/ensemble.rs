@@ -319,3 +319,25 @@ fn a_silent_leader_is_left_within_a_second() {
     assert_eq!(cluster.leader(), Some(Sid(2)), "{:?}", cluster.states());
     drop(hung);
 }
+
+/// P98: a sync and a later write of its session are answered in their order, whatever proves first that the leader leads.
+#[test]
+fn a_sync_is_answered_before_a_later_write_of_its_session() {
+    for sid in [Sid(3), Sid(1)] {
+        let mut cluster = Cluster::new(3, 0);
+        let leader = cluster.form();
+        let session = cluster.open(sid);
+        let first = cluster.write(sid, session, &create("/a", 0));
+        let sync = cluster.sync(sid, session);
+        let second = cluster.write(sid, session, &create("/b", 0));
+        // The answers to pings come last.
+        for _ in 0..20 {
+            while cluster.deliver(Sid(1), leader) {}
+            cluster.deliver(leader, Sid(2));
+            while cluster.deliver(Sid(2), leader) {}
+        }
+        cluster.settle();
+        let order: Vec<u64> = cluster.servers[&sid].replies.iter().map(|r| r.0).collect();
+        assert_eq!(order, [first, sync, second]);
+    }
+}

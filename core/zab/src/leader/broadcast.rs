@@ -176,6 +176,7 @@ impl Leader {
     ) {
         let entries = history.tail_after(behind);
         for entry in entries.take_while(|entry| entry.zxid <= decided) {
+            self.fences.pass_before(entry.zxid, actions);
             for (link, learner) in &mut self.links {
                 let packet = if learner.observes {
                     Packet::Inform(entry.clone())

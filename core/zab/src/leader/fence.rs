@@ -2,6 +2,8 @@
 //!
 //! A leader that was cut off does not know it. So a sync waits until a quorum has answered a ping that was sent after
 //! the sync came; many syncs share one round of pings. Learners answer every ping that comes after UPTODATE, in order.
+//! A transaction that was proposed behind the sync and is decided proves the same: then the sync passes before it, for it
+//! must not be answered behind a later write of its session (P98).
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,6 +27,16 @@ struct Fence {
     behind: Zxid,
     /// This round must have been answered.
     round: u64,
+}
+
+impl Fences {
+    /// A transaction is about to be decided: what stands before it passes, since its quorum follows still.
+    pub(super) fn pass_before(&mut self, zxid: Zxid, actions: &mut Vec<LeaderAction>) {
+        while let Some(fence) = self.waiting.pop_front_if(|fence| fence.behind < zxid) {
+            let behind = fence.behind;
+            actions.push(LeaderAction::Fenced { behind });
+        }
+    }
 }
 
 impl Leader {
@@ -92,11 +104,10 @@ impl Leader {
         } = &mut self.fences;
         let proven = *number - u64::from(round.is_some());
         let committed = history.committed();
-        while waiting
-            .pop_front_if(|fence| fence.round <= proven && fence.behind <= committed)
-            .is_some()
-        {
-            actions.push(LeaderAction::Fenced);
+        let has_passed = |fence: &mut Fence| fence.round <= proven && fence.behind <= committed;
+        while let Some(fence) = waiting.pop_front_if(has_passed) {
+            let behind = fence.behind;
+            actions.push(LeaderAction::Fenced { behind });
         }
     }
 

@@ -69,8 +69,12 @@ pub enum LeaderAction {
     },
     /// A learner is in step.
     InStep(Sid),
-    /// The oldest fence has passed: a quorum still follows, and what was proposed before it is decided.
-    Fenced,
+    /// The oldest fence has passed: a quorum still follows, and what was proposed before it is decided. It stands right
+    /// behind this transaction, before any later one.
+    Fenced {
+        /// The last that was proposed before it.
+        behind: Zxid,
+    },
     /// Leadership ends.
     Leave(String),
 }
