@@ -11,10 +11,10 @@ use crate::mode::ThisMember;
 /// Who is in the ensemble, what decides, and how long it waits; a line each.
 pub(crate) fn explain(config: &Config, this: &ThisMember) -> Vec<String> {
     let mut lines = Vec::new();
-    let source = match &config.ensemble.dynamic_file {
-        Some(file) => file.display().to_string(),
-        None => "zoo.cfg".to_owned(),
-    };
+    let file = config.ensemble.dynamic_file.as_ref();
+    let source = file
+        .or(config.file.as_ref())
+        .map_or_else(|| "zoo.cfg".to_owned(), |file| file.display().to_string());
     lines.push(format!(
         "members are those of {source}, version {}",
         this.committed.version()

@@ -177,7 +177,7 @@ fn an_ensemble_is_explained() {
          server.2=127.0.0.1:2888:3888\nserver.3=known:2888:3888;2181\nserver.4=10.0.0.4:2888:3888:observer\n",
     );
     for line in [
-        "members are those of zoo.cfg, version 0",
+        "zoo.cfg, version 0",
         "server.1, this server: votes; 127.0.0.1, quorum port 0, election port 1; clients at 0.0.0.0:0",
         "server.3: votes; known, quorum port 2888, election port 3888; clients at 0.0.0.0:2181",
         "server.4: observes; 10.0.0.4",
