@@ -4,14 +4,13 @@
 //! killed; Apache starts on that, and so on. The tree is compared znode by znode (data, Stat, ACL) and by the digests
 //! that the servers tell for the same zxids (`hash`); no server may have met a digest that did not fit.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use zabra_jute::Reader;
 
 use crate::peer::{Line, Peer, Server, Settings};
 use crate::step::step;
+use crate::tree::Tree;
 use crate::wire::{Body, Came, Grant, Hello, Wire, op};
 
 /// Requests that are sent before their replies are read.
@@ -114,12 +113,12 @@ fn one_turn(
 ) -> Result<Tree> {
     let server = peer.start(dir, settings)?;
     if let Some(before) = before {
-        let now = Tree::read(&server)?;
+        let now = Tree::of(&server)?;
         before.same(&now)?;
         no_digest_mismatch(&server)?;
     }
     writer.write(&server, txns).context("writing")?;
-    let tree = Tree::read(&server)?;
+    let tree = Tree::of(&server)?;
     server.kill()?;
     Ok(tree)
 }
@@ -269,156 +268,4 @@ fn create(path: &str, data: &[u8], flags: i32) -> Body {
         .buffer(Some(data))
         .acl(&[(31, "world", "anyone")])
         .i32(flags)
-}
-
-/// Every znode as the protocol shows it, and the digests that the server tells.
-struct Tree {
-    znodes: BTreeMap<String, Znode>,
-    digests: BTreeMap<i64, u64>,
-    last_zxid: i64,
-}
-
-/// The bodies of getData and getACL, which hold data, Stat and ACL.
-#[derive(PartialEq, Eq)]
-struct Znode {
-    data: Vec<u8>,
-    acl: Vec<u8>,
-}
-
-impl Tree {
-    /// Walks the tree, many requests at a time, on a session that leaves no trace in the comparison.
-    fn read(server: &Server) -> Result<Self> {
-        let (mut wire, _) = Wire::connect(server.addr(), &Hello::new(TIMEOUT))?
-            .context("closed at the handshake")?;
-        let mut znodes = BTreeMap::new();
-        let mut last_zxid = 0;
-        let mut level = vec!["/".to_owned()];
-        while !level.is_empty() {
-            let mut below = Vec::new();
-            for paths in level.chunks(PIPELINE) {
-                for (path, (znode, names, zxid)) in paths.iter().zip(read_many(&mut wire, paths)?) {
-                    let base = if path == "/" { "" } else { path };
-                    below.extend(names.into_iter().map(|name| format!("{base}/{name}")));
-                    znodes.insert(path.clone(), znode);
-                    last_zxid = last_zxid.max(zxid);
-                }
-            }
-            level = below;
-        }
-        wire.call(1, op::CLOSE_SESSION, &Body::new())?;
-        Ok(Self {
-            znodes,
-            digests: digests(&server.word("hash")?),
-            last_zxid,
-        })
-    }
-
-    /// Every znode the same.
-    fn same(&self, other: &Self) -> Result<()> {
-        ensure!(
-            other.last_zxid >= self.last_zxid,
-            "txns are lost: 0x{:x} after 0x{:x}",
-            other.last_zxid,
-            self.last_zxid
-        );
-        for (path, znode) in &self.znodes {
-            match other.znodes.get(path) {
-                Some(theirs) if theirs == znode => {}
-                Some(theirs) => bail!(
-                    "{path} differs:\n  before {}\n  now    {}",
-                    znode.show(),
-                    theirs.show()
-                ),
-                None => bail!("{path} is gone"),
-            }
-        }
-        match other
-            .znodes
-            .keys()
-            .find(|path| !self.znodes.contains_key(*path))
-        {
-            Some(path) => bail!("{path} has appeared"),
-            None => Ok(()),
-        }
-    }
-
-    /// The digests of zxids that both servers know are the same. How many such zxids there are.
-    fn same_digests(&self, other: &Self) -> Result<usize> {
-        let mut known = 0;
-        for (zxid, digest) in &self.digests {
-            if let Some(theirs) = other.digests.get(zxid) {
-                ensure!(
-                    theirs == digest,
-                    "the digests at 0x{zxid:x} are {digest} and {theirs}"
-                );
-                known += 1;
-            }
-        }
-        Ok(known)
-    }
-}
-
-impl Znode {
-    fn show(&self) -> String {
-        format!("data+stat {:02x?} acl {:02x?}", self.data, self.acl)
-    }
-}
-
-type Read = (Znode, Vec<String>, i64);
-
-fn read_many(wire: &mut Wire, paths: &[String]) -> Result<Vec<Read>> {
-    for path in paths {
-        wire.send(1, op::GET_DATA, &Body::new().string(path).bool(false))?;
-        wire.send(2, op::GET_ACL, &Body::new().string(path))?;
-        wire.send(3, op::GET_CHILDREN, &Body::new().string(path).bool(false))?;
-    }
-    let mut read = Vec::with_capacity(paths.len());
-    for path in paths {
-        let mut bodies = Vec::new();
-        let mut zxid = 0;
-        for _ in 0..3 {
-            match wire.receive()? {
-                Came::Frame(frame) if frame.err == 0 => {
-                    zxid = frame.zxid;
-                    bodies.push(frame.body);
-                }
-                Came::Frame(frame) => bail!("{path}: error {}", frame.err),
-                Came::Closed => bail!("closed while reading {path}"),
-            }
-        }
-        let mut names = Vec::new();
-        let mut r = Reader::new(&bodies[2]);
-        for _ in 0..r.count()?.unwrap_or(0) {
-            names.push(r.string()?.context("a child without a name")?.into_owned());
-        }
-        let acl = std::mem::take(&mut bodies[1]);
-        let data = std::mem::take(&mut bodies[0]);
-        read.push((Znode { data, acl }, names, zxid));
-    }
-    Ok(read)
-}
-
-/// The answer to `hash`: a zxid in hex and a digest in decimal per line.
-fn digests(text: &str) -> BTreeMap<i64, u64> {
-    let line = |line: &str| {
-        let (zxid, digest) = line.split_once(": ")?;
-        Some((
-            i64::from_str_radix(zxid.trim_start_matches("0x"), 16).ok()?,
-            digest.trim().parse().ok()?,
-        ))
-    };
-    text.lines().filter_map(line).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digests_are_read_by_zxid() {
-        assert_eq!(
-            digests("80: 17\n100: 18\nnone"),
-            BTreeMap::from([(0x80, 17), (0x100, 18)])
-        );
-    }
 }

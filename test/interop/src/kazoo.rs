@@ -1,17 +1,17 @@
-//! kazoo's own test suite, unmodified and through its own harness, with one server.
+//! kazoo's own test suite, unmodified and through its own harness, with one server, with three, and with an observer.
 //!
 //! The harness starts `java`. A `java` found first on `PATH` (`kazoo/bin/java`) hands the command line to `zabra server`,
-//! or to the real one when the baseline is recorded. The baseline, `kazoo/apache-3.9.txt`, says what each test came to on
+//! or to the real one when the baseline is recorded. The baseline of each [`Cluster`] says what each test came to on
 //! Apache ZooKeeper 3.9 and how long it took; every test that passed there must pass on Zabra, except those in
-//! `kazoo/expected.txt`, which have a reason.
+//! the list beside it, which have a reason.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -19,8 +19,70 @@ use crate::peer::{Line, Peer, free_ports};
 use crate::step::step;
 use crate::{packages, place};
 
-/// Processes of pytest side by side. The suite mostly waits, so it may be more than there are cores.
-const SHARDS: usize = 4;
+/// The servers that kazoo's harness starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cluster {
+    /// One, standalone.
+    One,
+    /// Three voters, which is the harness' own default.
+    Three,
+    /// Three voters and an observer.
+    Observed,
+}
+
+impl Cluster {
+    const fn size(self) -> u16 {
+        match self {
+            Self::One => 1,
+            Self::Three => 3,
+            Self::Observed => 4,
+        }
+    }
+
+    /// The first server that observes; -1 is the harness' word for none.
+    const fn observer(self) -> i8 {
+        match self {
+            Self::One | Self::Three => -1,
+            Self::Observed => 4,
+        }
+    }
+
+    /// Processes of pytest side by side. The suite mostly waits, so it may be more than there are cores.
+    const fn shards(self, peer: Peer) -> usize {
+        match (self, peer) {
+            (Self::One, _) | (_, Peer::Zabra) => 4,
+            (_, Peer::Apache(_)) => 2,
+        }
+    }
+
+    /// What each test came to on Apache.
+    fn baseline(self) -> PathBuf {
+        place::harness().join(match self {
+            Self::One => "kazoo/apache-3.9.txt",
+            Self::Three => "kazoo/apache-3.9-three.txt",
+            Self::Observed => "kazoo/apache-3.9-observer.txt",
+        })
+    }
+
+    /// What need not pass, with the reason.
+    fn expected(self) -> PathBuf {
+        place::harness().join(match self {
+            Self::One => "kazoo/expected.txt",
+            Self::Three => "kazoo/expected-three.txt",
+            Self::Observed => "kazoo/expected-observer.txt",
+        })
+    }
+}
+
+impl fmt::Display for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::One => "one server",
+            Self::Three => "three servers",
+            Self::Observed => "three servers and an observer",
+        })
+    }
+}
 
 /// What a test came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,34 +97,38 @@ type Outcomes = BTreeMap<String, Outcome>;
 ///
 /// # Errors
 /// A test that passes on Apache does not pass, or something is missing.
-pub fn run(peer: Peer, record: bool) -> Result<String> {
+pub fn run(peer: Peer, cluster: Cluster, record: bool) -> Result<String> {
     let venv = packages::python()?;
     peer.provide()?;
-    let baseline = place::harness().join("kazoo/apache-3.9.txt");
+    let baseline = cluster.baseline();
     let known = if record {
         Outcomes::new()
     } else {
         parse(&fs::read_to_string(&baseline)?)?
     };
-    let outcomes = step(format_args!("kazoo's tests on {peer}"), || {
-        run_shards(peer, &venv, &known)
+    let outcomes = step(format_args!("kazoo's tests on {peer}, {cluster}"), || {
+        run_shards(peer, cluster, &venv, &known)
     })?;
     if record {
         ensure!(peer != Peer::Zabra, "the baseline is recorded from Apache");
-        fs::write(&baseline, render(&outcomes))?;
+        fs::write(&baseline, render(cluster, &outcomes))?;
         return Ok(format!("{} outcomes recorded", outcomes.len()));
     }
-    compare(&known, &outcomes)
+    compare(cluster, &known, &outcomes)
 }
 
-fn run_shards(peer: Peer, venv: &Path, known: &Outcomes) -> Result<Outcomes> {
+fn run_shards(peer: Peer, cluster: Cluster, venv: &Path, known: &Outcomes) -> Result<Outcomes> {
     let dir = tempfile::tempdir()?;
-    let results: Vec<PathBuf> = (0..SHARDS)
+    let count = cluster.shards(peer);
+    let results: Vec<PathBuf> = (0..count)
         .map(|n| dir.path().join(format!("results-{n}")))
         .collect();
     let mut running = Vec::new();
-    for (files, results) in shards(&tests_in(venv)?, known).iter().zip(&results) {
-        running.push(pytest(peer, venv, files, results, dir.path())?);
+    let files = shards(&tests_in(venv)?, known, count);
+    for (files, results) in files.iter().zip(&results) {
+        let mut pytest = pytest(peer, cluster, venv, results)?;
+        pytest.args(files).current_dir(dir.path());
+        running.push(pytest.spawn().context("start pytest")?);
     }
     // Failures show in the results; pytest's exit code adds nothing but a crash of pytest itself.
     for child in &mut running {
@@ -104,7 +170,7 @@ fn tests_in(venv: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Spreads the files by the time they took: the longest first, each to the shard with the least to do.
-fn shards(files: &[PathBuf], known: &Outcomes) -> Vec<Vec<PathBuf>> {
+fn shards(files: &[PathBuf], known: &Outcomes, count: usize) -> Vec<Vec<PathBuf>> {
     let seconds = |file: &Path| -> f64 {
         let name = file
             .file_name()
@@ -122,7 +188,7 @@ fn shards(files: &[PathBuf], known: &Outcomes) -> Vec<Vec<PathBuf>> {
         .map(|file| (seconds(file), file.clone()))
         .collect();
     files.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let mut shards: Vec<(f64, Vec<PathBuf>)> = vec![(0.0, Vec::new()); SHARDS];
+    let mut shards: Vec<(f64, Vec<PathBuf>)> = vec![(0.0, Vec::new()); count];
     for (seconds, file) in files {
         shards.sort_by(|a, b| a.0.total_cmp(&b.0));
         shards[0].0 += seconds;
@@ -131,19 +197,18 @@ fn shards(files: &[PathBuf], known: &Outcomes) -> Vec<Vec<PathBuf>> {
     shards.into_iter().map(|(_, files)| files).collect()
 }
 
-fn pytest(peer: Peer, venv: &Path, files: &[PathBuf], results: &Path, dir: &Path) -> Result<Child> {
+fn pytest(peer: Peer, cluster: Cluster, venv: &Path, results: &Path) -> Result<Command> {
     let name = results
         .file_name()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let log = File::create(log_dir()?.join(format!("{name}.log")))?;
+    let log = format!("{name}-of-{}.log", cluster.size());
+    let log = File::create(log_dir()?.join(log))?;
     let mut pytest = Command::new(venv.join("bin/python"));
     pytest
         .args(["-m", "pytest", "-q", "-rA", "--timeout=120"])
         .args(["-p", "no:cacheprovider", "-p", "interop_record"])
-        .args(files)
-        .current_dir(dir)
         .env("PYTHONPATH", place::harness().join("kazoo"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("INTEROP_RESULTS", results)
@@ -153,8 +218,15 @@ fn pytest(peer: Peer, venv: &Path, files: &[PathBuf], results: &Path, dir: &Path
             "ZOOKEEPER_CLASSPATH",
             packages::apache(Line::V3_9)?.join("*"),
         )
-        .env("ZOOKEEPER_CLUSTER_SIZE", "1")
-        .env("ZOOKEEPER_PORT_OFFSET", free_ports(10)?.to_string())
+        .env("ZOOKEEPER_CLUSTER_SIZE", cluster.size().to_string())
+        .env(
+            "ZOOKEEPER_OBSERVER_START_ID",
+            cluster.observer().to_string(),
+        )
+        .env(
+            "ZOOKEEPER_PORT_OFFSET",
+            free_ports(10 * cluster.size())?.to_string(),
+        )
         // kazoo runs its test of the server's version only there.
         .env("CI", "true")
         .stdin(Stdio::null())
@@ -166,7 +238,7 @@ fn pytest(peer: Peer, venv: &Path, files: &[PathBuf], results: &Path, dir: &Path
             .env_remove("INTEROP_REAL_JAVA"),
         Peer::Apache(_) => pytest.env("INTEROP_REAL_JAVA", real_java()?),
     };
-    pytest.spawn().context("start pytest")
+    Ok(pytest)
 }
 
 /// Where the output of pytest is kept.
@@ -213,10 +285,10 @@ fn parse(text: &str) -> Result<Outcomes> {
     Ok(outcomes)
 }
 
-fn render(outcomes: &Outcomes) -> String {
-    let mut text = String::from(
-        "# What each test of kazoo 2.11.0 came to on one server of Apache ZooKeeper 3.9.5, and its seconds.\n\
-         # Recorded with `zabra-interop kazoo --record`.\n",
+fn render(cluster: Cluster, outcomes: &Outcomes) -> String {
+    let mut text = format!(
+        "# What each test of kazoo 2.11.0 came to on {cluster} of Apache ZooKeeper 3.9.5, and its seconds.\n\
+         # Recorded with `--peer apache --record`.\n",
     );
     for (test, outcome) in outcomes {
         // Writing to a String cannot fail.
@@ -226,8 +298,9 @@ fn render(outcomes: &Outcomes) -> String {
 }
 
 /// Tests that need not pass, with the reason: `name: reason` per line, a name ending in `*` stands for all that begin so.
-fn expected() -> Result<Vec<(String, String)>> {
-    let text = fs::read_to_string(place::harness().join("kazoo/expected.txt"))?;
+fn expected(cluster: Cluster) -> Result<Vec<(String, String)>> {
+    let path = cluster.expected();
+    let text = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
     let mut list = Vec::new();
     for line in text
         .lines()
@@ -241,8 +314,8 @@ fn expected() -> Result<Vec<(String, String)>> {
     Ok(list)
 }
 
-fn compare(known: &Outcomes, outcomes: &Outcomes) -> Result<String> {
-    let mut expected = expected()?;
+fn compare(cluster: Cluster, known: &Outcomes, outcomes: &Outcomes) -> Result<String> {
+    let mut expected = expected(cluster)?;
     if TcpStream::connect((Ipv4Addr::LOCALHOST, 2181)).is_ok() {
         println!(
             "interop: kazoo: test_slow_connect is not counted: it wants nobody at port 2181, and somebody is"
@@ -294,14 +367,14 @@ mod tests {
     fn a_baseline_reads_back_as_it_was_written() {
         let text = "passed 1.5 test_a.py::A::test_b\nskipped 0.0 test_c.py::test_d[x y]\n";
         let outcomes = parse(text).unwrap();
-        assert!(render(&outcomes).ends_with(text));
+        assert!(render(Cluster::One, &outcomes).ends_with(text));
     }
 
     #[test]
     fn the_longest_files_go_to_different_shards() {
         let known = parse("passed 50 a.py::x\npassed 40 b.py::x\npassed 1 c.py::x\n").unwrap();
         let files = ["a.py", "b.py", "c.py"].map(PathBuf::from);
-        let shards = shards(&files, &known);
+        let shards = shards(&files, &known, 4);
         assert!(shards.iter().all(|files| files.len() <= 1), "{shards:?}");
     }
 }

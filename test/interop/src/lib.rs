@@ -10,12 +10,17 @@
 
 pub mod diff;
 pub mod directed;
+pub mod ensemble;
 pub mod files;
 pub mod kazoo;
+pub mod load;
+pub mod mixed;
 pub mod packages;
 pub mod peer;
 pub mod place;
+pub mod scene;
 pub mod step;
+pub mod tree;
 pub mod wire;
 pub mod words;
 pub mod zkcli;

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use zabra_interop::diff::{self, Plan};
+use zabra_interop::kazoo::Cluster;
 use zabra_interop::peer::{Line, Peer};
 use zabra_interop::step::conclude;
-use zabra_interop::{directed, files, kazoo, words, zkcli};
+use zabra_interop::{directed, files, kazoo, mixed, words, zkcli};
 
 /// Operations of the differential scripts in a run that is not long.
 const OPS: u64 = 20_000;
@@ -66,6 +67,17 @@ enum Suite {
     Diff,
     /// Small scripts with known answers of Apache 3.9
     Directed,
+    /// kazoo's own test suite with three servers
+    Kazoo3 {
+        /// Write the baseline from Apache instead of comparing with it
+        #[arg(long)]
+        record: bool,
+        /// With an observer beside the three voters
+        #[arg(long)]
+        observer: bool,
+    },
+    /// The server under test and Apache in one ensemble, in every role
+    Mixed,
     /// Every command of Apache's zkCli
     Zkcli,
     /// Data directories handed from one server to the other and back
@@ -106,7 +118,15 @@ fn run(suite: Suite, how: &How) -> (&'static str, Result<String>) {
         Tested::Zabra => Peer::Zabra,
     };
     match suite {
-        Suite::Kazoo { record } => ("kazoo", kazoo::run(peer, record)),
+        Suite::Kazoo { record } => ("kazoo", kazoo::run(peer, Cluster::One, record)),
+        Suite::Kazoo3 { record, observer } => {
+            let cluster = if observer {
+                Cluster::Observed
+            } else {
+                Cluster::Three
+            };
+            ("kazoo3", kazoo::run(peer, cluster, record))
+        }
         Suite::Diff => {
             let of_variable = std::env::var("INTEROP_OPS")
                 .ok()
@@ -126,6 +146,7 @@ fn run(suite: Suite, how: &How) -> (&'static str, Result<String>) {
                 ),
             )
         }
+        Suite::Mixed => ("mixed", mixed::run(peer, how.long)),
         Suite::Directed => ("directed", directed::run(peer)),
         Suite::Zkcli => ("zkcli", zkcli::run(peer)),
         Suite::Files => ("files", files::run(peer, how.txns, how.long)),

@@ -133,12 +133,17 @@ impl Peer {
         }
     }
 
-    /// The command that runs this peer in the foreground with the configuration in `config`.
-    fn command(self, settings: &Settings, config: &Path) -> Result<Command> {
-        let properties = settings.properties.iter().map(|pair| format!("-D{pair}"));
+    /// The command that runs this peer in the foreground with the configuration in `config`; only a JVM has a heap.
+    pub(crate) fn command(
+        self,
+        properties: &[String],
+        config: &Path,
+        heap: &str,
+    ) -> Result<Command> {
+        let properties = properties.iter().map(|pair| format!("-D{pair}"));
         match self {
             Self::Apache(line) => {
-                let mut java = java(line, "512m")?;
+                let mut java = java(line, heap)?;
                 java.args(properties)
                     .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
                     .arg(config);
@@ -170,7 +175,7 @@ impl Peer {
         fs::write(&config, text)?;
         let log = dir.join(format!("{self}.log").replace(' ', "-").to_lowercase());
         let out = File::options().create(true).append(true).open(&log)?;
-        let mut command = self.command(settings, &config)?;
+        let mut command = self.command(&settings.properties, &config, "512m")?;
         command
             .current_dir(dir)
             .stdin(Stdio::null())
@@ -267,19 +272,7 @@ impl Server {
     }
 
     fn word_within(&self, word: &str, limit: Duration) -> Result<String> {
-        let mut socket = TcpStream::connect(self.addr())?;
-        socket.set_read_timeout(Some(limit))?;
-        socket.write_all(word.as_bytes())?;
-        let mut answer = Vec::new();
-        match socket.read_to_end(&mut answer) {
-            Ok(_) => {}
-            // Closing with unread input resets the connection; what was said before that counts.
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("{} answering `{word}`", self.peer));
-            }
-        }
-        Ok(String::from_utf8_lossy(&answer).into_owned())
+        ask(self.addr(), word, limit).with_context(|| format!("{} answering `{word}`", self.peer))
     }
 
     /// Ends the process at once, as a crash of the process does.
@@ -324,10 +317,7 @@ impl Server {
     /// The last lines of the server's log, for a message.
     #[must_use]
     pub fn log_tail(&self) -> String {
-        let text = fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+        log_tail(&self.log)
     }
 
     fn await_service(&mut self) -> Result<()> {
@@ -364,6 +354,32 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Asks a four-letter word and reads the answer to its end.
+///
+/// # Errors
+/// No connection, or no end of the answer within `limit`.
+pub(crate) fn ask(addr: SocketAddr, word: &str, limit: Duration) -> Result<String> {
+    let mut socket = TcpStream::connect_timeout(&addr, limit)?;
+    socket.set_read_timeout(Some(limit))?;
+    socket.write_all(word.as_bytes())?;
+    let mut answer = Vec::new();
+    match socket.read_to_end(&mut answer) {
+        Ok(_) => {}
+        // Closing with unread input resets the connection; what was said before that counts.
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// The last lines of a log file, for a message.
+pub(crate) fn log_tail(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
 }
 
 /// The first of `count` neighbouring free ports, outside of the range that outgoing connections take theirs from.

@@ -213,6 +213,7 @@ pub struct Wire {
     socket: TcpStream,
     received: Vec<u8>,
     at: usize,
+    patience: Duration,
 }
 
 impl Wire {
@@ -221,12 +222,19 @@ impl Wire {
     /// # Errors
     /// Nobody listens.
     pub fn open(addr: SocketAddr) -> Result<Self> {
-        let socket = TcpStream::connect(addr).with_context(|| format!("connect to {addr}"))?;
+        Self::open_within(addr, ANSWER_LIMIT)
+    }
+
+    fn open_within(addr: SocketAddr, patience: Duration) -> Result<Self> {
+        let socket = TcpStream::connect_timeout(&addr, patience)
+            .with_context(|| format!("connect to {addr}"))?;
         socket.set_nodelay(true)?;
+        socket.set_write_timeout(Some(patience))?;
         Ok(Self {
             socket,
             received: Vec::new(),
             at: 0,
+            patience,
         })
     }
 
@@ -235,7 +243,19 @@ impl Wire {
     /// # Errors
     /// Nobody listens, or nothing came.
     pub fn connect(addr: SocketAddr, hello: &Hello) -> Result<Option<(Self, Grant)>> {
-        let mut wire = Self::open(addr)?;
+        Self::connect_within(addr, hello, ANSWER_LIMIT)
+    }
+
+    /// The same with a bound on how long the connection and each later answer may take.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub fn connect_within(
+        addr: SocketAddr,
+        hello: &Hello,
+        patience: Duration,
+    ) -> Result<Option<(Self, Grant)>> {
+        let mut wire = Self::open_within(addr, patience)?;
         let mut body = Body::new()
             .i32(0)
             .i64(hello.last_zxid)
@@ -295,17 +315,30 @@ impl Wire {
     /// # Errors
     /// Nothing came in time, or what came is no frame with a reply header.
     pub fn receive(&mut self) -> Result<Came> {
-        let Some(bytes) = self.frame()? else {
-            return Ok(Came::Closed);
+        match self.receive_within(self.patience)? {
+            Some(came) => Ok(came),
+            None => bail!("no answer within {:?}", self.patience),
+        }
+    }
+
+    /// The next frame, or `None` when there is none within `limit`.
+    ///
+    /// # Errors
+    /// What came is no frame with a reply header.
+    pub fn receive_within(&mut self, limit: Duration) -> Result<Option<Came>> {
+        let bytes = match self.frame_within(limit)? {
+            Arrival::Frame(bytes) => bytes,
+            Arrival::Closed => return Ok(Some(Came::Closed)),
+            Arrival::Nothing => return Ok(None),
         };
         let mut r = Reader::new(&bytes);
         let (xid, zxid, err) = (r.i32()?, r.i64()?, r.i32()?);
-        Ok(Came::Frame(Frame {
+        Ok(Some(Came::Frame(Frame {
             xid,
             zxid,
             err,
             body: r.rest().to_vec(),
-        }))
+        })))
     }
 
     /// Sends a request and reads until its reply; what came before it is dropped.
@@ -325,13 +358,23 @@ impl Wire {
 
     /// The payload of the next frame; `None` when the server closed the connection.
     fn frame(&mut self) -> Result<Option<Vec<u8>>> {
-        let deadline = Instant::now() + ANSWER_LIMIT;
+        match self.frame_within(self.patience)? {
+            Arrival::Frame(bytes) => Ok(Some(bytes)),
+            Arrival::Closed => Ok(None),
+            Arrival::Nothing => bail!("no answer within {:?}", self.patience),
+        }
+    }
+
+    fn frame_within(&mut self, limit: Duration) -> Result<Arrival> {
+        let deadline = Instant::now() + limit;
         loop {
             if let Some(frame) = self.take_frame()? {
-                return Ok(Some(frame));
+                return Ok(Arrival::Frame(frame));
             }
-            if !self.fill(deadline)? {
-                return Ok(None);
+            match self.fill(deadline)? {
+                Filled::More => {}
+                Filled::End => return Ok(Arrival::Closed),
+                Filled::Nothing => return Ok(Arrival::Nothing),
             }
         }
     }
@@ -355,15 +398,15 @@ impl Wire {
         Ok(Some(frame))
     }
 
-    /// Reads more; `false` at the end of the stream.
-    fn fill(&mut self, deadline: Instant) -> Result<bool> {
+    /// Reads what has come until `deadline`.
+    fn fill(&mut self, deadline: Instant) -> Result<Filled> {
         if self.at > 0 {
             self.received.drain(..self.at);
             self.at = 0;
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            bail!("no answer within {ANSWER_LIMIT:?}");
+            return Ok(Filled::Nothing);
         }
         self.socket.set_read_timeout(Some(left))?;
         let start = self.received.len();
@@ -372,14 +415,29 @@ impl Wire {
         self.received
             .truncate(start + read.as_ref().copied().unwrap_or(0));
         match read {
-            Ok(n) => Ok(n > 0),
-            Err(error) if is_close(error.kind()) => Ok(false),
+            Ok(0) => Ok(Filled::End),
+            Ok(_) => Ok(Filled::More),
+            Err(error) if is_close(error.kind()) => Ok(Filled::End),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                bail!("no answer within {ANSWER_LIMIT:?}")
+                Ok(Filled::Nothing)
             }
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// What a wait for a frame came to.
+enum Arrival {
+    Frame(Vec<u8>),
+    Closed,
+    Nothing,
+}
+
+/// What a read of the socket came to.
+enum Filled {
+    More,
+    End,
+    Nothing,
 }
 
 fn is_close(kind: ErrorKind) -> bool {

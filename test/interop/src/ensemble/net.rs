@@ -1,0 +1,199 @@
+//! The network of an ensemble: loopback, or a network namespace per member around a bridge, where links can be cut.
+//!
+//! Each namespace is held by a sleeping process and ends with it, so nothing is left on the machine. Only root may do
+//! this; [`Hub::enter`] says why not otherwise. Cuts are black holes in the routing tables of a member: packets vanish,
+//! nobody is told, connections stay open.
+
+use std::net::Ipv4Addr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::Sid;
+use super::member::Place;
+
+/// The network that an ensemble runs in.
+#[derive(Debug)]
+pub enum Network {
+    /// The machine's own loopback.
+    Loopback,
+    /// Namespaces around a bridge.
+    Cuttable(Hub),
+}
+
+impl Network {
+    /// Where the member `sid` runs.
+    pub(super) fn host(&self, sid: Sid) -> Place {
+        match self {
+            Self::Loopback => Place {
+                address: Ipv4Addr::LOCALHOST,
+                within: Vec::new(),
+            },
+            Self::Cuttable(hub) => Place {
+                address: address(sid),
+                within: hub.within(sid),
+            },
+        }
+    }
+
+    /// The part of it that can be cut, if it can.
+    #[must_use]
+    pub const fn hub(&self) -> Option<&Hub> {
+        match self {
+            Self::Loopback => None,
+            Self::Cuttable(hub) => Some(hub),
+        }
+    }
+}
+
+/// A bridge in a namespace of its own, with a namespace for each member tied to it.
+#[derive(Debug)]
+pub struct Hub {
+    /// The bridge's namespace at 0, that of a member at its id.
+    holders: Vec<Holder>,
+}
+
+impl Hub {
+    /// Builds it for `members` members and moves the calling thread, and threads that it starts later, to the bridge.
+    ///
+    /// # Errors
+    /// The machine does not allow it.
+    pub fn enter(members: u8) -> Result<Self> {
+        let hub = Holder::new()?;
+        hub.run(&["ip", "link", "set", "lo", "up"])?;
+        hub.run(&["ip", "link", "add", "hub", "type", "bridge"])?;
+        hub.run(&["ip", "addr", "add", "10.77.0.254/24", "dev", "hub"])?;
+        hub.run(&["ip", "link", "set", "hub", "up"])?;
+        let mut holders = Vec::new();
+        for sid in 1..=members {
+            let holder = Holder::new()?;
+            let outer = format!("m{sid}");
+            hub.run(&[
+                "ip", "link", "add", &outer, "type", "veth", "peer", "name", "eth",
+            ])?;
+            hub.run(&["ip", "link", "set", "eth", "netns", &holder.id()])?;
+            hub.run(&["ip", "link", "set", &outer, "master", "hub"])?;
+            hub.run(&["ip", "link", "set", &outer, "up"])?;
+            let inner = format!("{}/24", address(sid));
+            holder.run(&["ip", "link", "set", "lo", "up"])?;
+            holder.run(&["ip", "addr", "add", &inner, "dev", "eth"])?;
+            holder.run(&["ip", "link", "set", "eth", "up"])?;
+            holders.push(holder);
+        }
+        let namespace = std::fs::File::open(hub.namespace())?;
+        move_into_link_name_space(
+            std::os::fd::AsFd::as_fd(&namespace),
+            Some(LinkNameSpaceType::Network),
+        )
+        .context("move to the bridge")?;
+        holders.insert(0, hub);
+        Ok(Self { holders })
+    }
+
+    fn within(&self, sid: Sid) -> Vec<String> {
+        let net = format!("--net={}", self.holder(sid).namespace());
+        vec!["nsenter".into(), net, "--".into()]
+    }
+
+    fn holder(&self, sid: Sid) -> &Holder {
+        &self.holders[usize::from(sid)]
+    }
+
+    /// Cuts `sid` off from the members `others`; clients still reach it.
+    ///
+    /// # Errors
+    /// The machine refuses.
+    pub fn cut(&self, sid: Sid, others: &[Sid]) -> Result<()> {
+        for other in others {
+            let route = format!("{}/32", address(*other));
+            self.holder(sid)
+                .run(&["ip", "route", "add", "blackhole", &route])?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what [`Self::cut`] did.
+    ///
+    /// # Errors
+    /// The machine refuses.
+    pub fn heal(&self, sid: Sid, others: &[Sid]) -> Result<()> {
+        for other in others {
+            let route = format!("{}/32", address(*other));
+            self.holder(sid)
+                .run(&["ip", "route", "del", "blackhole", &route])?;
+        }
+        Ok(())
+    }
+}
+
+/// A process that sleeps in a network namespace of its own and keeps it alive.
+#[derive(Debug)]
+struct Holder(Child);
+
+impl Holder {
+    fn new() -> Result<Self> {
+        let mine = std::fs::read_link("/proc/self/ns/net")?;
+        let holder = Command::new("unshare")
+            .args(["--net", "--", "sleep", "1000000"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("run `unshare`")?;
+        let mut holder = Self(holder);
+        let start = Instant::now();
+        // `unshare` runs a moment in our own namespace.
+        while std::fs::read_link(holder.namespace()).is_ok_and(|theirs| theirs == mine) {
+            ensure!(
+                holder.0.try_wait()?.is_none() && start.elapsed() < Duration::from_secs(10),
+                "network namespaces are not allowed here"
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        ensure!(
+            holder.0.try_wait()?.is_none(),
+            "network namespaces are not allowed here"
+        );
+        Ok(holder)
+    }
+
+    fn id(&self) -> String {
+        self.0.id().to_string()
+    }
+
+    fn namespace(&self) -> String {
+        format!("/proc/{}/ns/net", self.0.id())
+    }
+
+    /// Runs a command inside.
+    fn run(&self, command: &[&str]) -> Result<()> {
+        let output = Command::new("nsenter")
+            .arg(format!("--net={}", self.namespace()))
+            .arg("--")
+            .args(command)
+            .output()
+            .context("run `nsenter`")?;
+        ensure!(
+            output.status.success(),
+            "`{}`: {}",
+            command.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(())
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // It may be gone already; there is nothing else to do about either error.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The address of a member.
+fn address(sid: Sid) -> Ipv4Addr {
+    Ipv4Addr::new(10, 77, 0, sid)
+}
