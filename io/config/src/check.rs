@@ -203,16 +203,7 @@ impl Report {
         text
     }
 
-    fn write(&self, text: &mut String) -> std::fmt::Result {
-        let mode = match &self.mode {
-            Some(Mode::Standalone) => "a standalone server",
-            Some(Mode::Member(_)) => "a member of an ensemble",
-            None => "no server can be started with it",
-        };
-        writeln!(text, "{}: {mode}", self.subject)?;
-        if !self.settings.is_empty() {
-            writeln!(text, "\nsettings")?;
-        }
+    fn write_settings(&self, text: &mut String) -> std::fmt::Result {
         let width = self
             .settings
             .iter()
@@ -243,6 +234,20 @@ impl Report {
             let padding = width.saturating_sub(key.len() + value.len());
             writeln!(text, "  {key} = {value}{:padding$}  {origin}{fate}", "")?;
         }
+        Ok(())
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        let mode = match &self.mode {
+            Some(Mode::Standalone) => "a standalone server",
+            Some(Mode::Member(_)) => "a member of an ensemble",
+            None => "no server can be started with it",
+        };
+        writeln!(text, "{}: {mode}", self.subject)?;
+        if !self.settings.is_empty() {
+            writeln!(text, "\nsettings")?;
+        }
+        self.write_settings(text)?;
         if !self.ensemble.is_empty() {
             writeln!(text, "\nensemble")?;
         }
