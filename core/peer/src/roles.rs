@@ -244,7 +244,9 @@ impl Peer {
                     member.has_history = true;
                     member.established(epoch, now.mono);
                     self.release(effects);
-                    self.begin_serving(epoch, effects);
+                    self.serves = true;
+                    effects.push(Effect::StartServing);
+                    self.note_in_step(epoch, effects);
                 }
                 learning::Outcome::Ordered(behind, origin) => self.order(behind, origin, effects),
                 learning::Outcome::Activate {
@@ -278,11 +280,9 @@ impl Peer {
         effects.push(Effect::Halt(Halt::CannotSync(why)));
     }
 
-    pub(crate) fn begin_serving(&mut self, epoch: u32, effects: &mut Vec<Effect>) {
-        let Some(leader) = self.leader() else { return };
-        self.serves = true;
-        effects.push(Effect::StartServing);
-        effects.push(Effect::Note(Note::InStep { leader, epoch }));
+    fn note_in_step(&self, epoch: u32, effects: &mut Vec<Effect>) {
+        let leader = self.leader();
+        effects.extend(leader.map(|leader| Effect::Note(Note::InStep { leader, epoch })));
     }
 
     /// The sessions that a new leader takes charge of.
@@ -303,8 +303,10 @@ impl Peer {
         let serves_clients = member.options.leader_serves;
         let outcomes = leading.begin(&self.options, sessions, now, &mut self.history, effects);
         if serves_clients {
-            self.begin_serving(epoch, effects);
+            self.serves = true;
+            effects.push(Effect::StartServing);
         }
+        self.note_in_step(epoch, effects);
         self.follow_leading(now, outcomes, effects);
     }
 }
