@@ -21,5 +21,6 @@ pub mod seat;
 pub mod stats;
 pub mod words;
 
+pub use links::BindError;
 pub use run::{RunError, Server, StartError, Stopper, run};
 pub use seat::Fatal;

@@ -16,7 +16,7 @@ use crate::net::{Listener, ListenerOptions};
 /// A port for other servers cannot be opened.
 #[derive(Debug, Error)]
 #[error("cannot listen for other servers on {at}: {error}")]
-pub(crate) struct BindError {
+pub struct BindError {
     at: String,
     #[source]
     error: io::Error,

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | know which of two connections survives | `sid_rule`, `correspondent` |
 //! | follow an election link | `election` |
+//! | follow a quorum link | `quorum`, `quorum_link` |
 //! | connect to another server | `dialer` |
 //! | listen for others | `bind` |
 
@@ -17,16 +18,23 @@ mod correspondent;
 mod dialer;
 mod door;
 mod election;
+mod patient;
+mod quorum;
+mod quorum_link;
 mod sid_rule;
 mod socket;
 
 use std::net::TcpStream;
 
+use zabra_peer::DialId;
 use zabra_proto::Sid;
 
-pub(crate) use bind::{BindError, bind, bind_patiently};
-pub(crate) use dialer::DialError;
+pub use bind::BindError;
+pub(crate) use bind::bind_patiently;
+pub(crate) use dialer::{DialError, Persistence, spawn};
 pub(crate) use election::{ElectionNews, ElectionOptions, ElectionPort};
+pub(crate) use quorum::{OUT_LEN_MAX, QuorumNews, QuorumOptions, QuorumPort};
+pub(crate) use socket::SocketOptions;
 
 /// What a thread tells the poller about a link.
 #[derive(Debug)]
@@ -37,6 +45,15 @@ pub(crate) enum LinkLetter {
         to: Sid,
         /// Which attempt.
         attempt: u64,
+        /// The connection.
+        result: Result<TcpStream, DialError>,
+    },
+    /// How an attempt to connect to the leader ended.
+    QuorumDialed {
+        /// Which attempt.
+        dial: DialId,
+        /// To whom.
+        to: Sid,
         /// The connection.
         result: Result<TcpStream, DialError>,
     },

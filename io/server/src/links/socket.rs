@@ -24,6 +24,7 @@ pub(crate) struct Socket {
     out: Vec<u8>,
     /// How much of `out` has gone.
     sent: usize,
+    is_detached: bool,
 }
 
 /// With so much gone from the front of the output, the rest moves up.
@@ -49,6 +50,7 @@ impl Socket {
             interest: Interest::READ,
             out: Vec::new(),
             sent: 0,
+            is_detached: false,
         })
     }
 
@@ -118,10 +120,24 @@ impl Socket {
         let mut interest = self.interest;
         change(&mut interest);
         if interest != self.interest {
-            poller.change(&self.stream, self.source, interest)?;
+            if !self.is_detached {
+                poller.change(&self.stream, self.source, interest)?;
+            }
             self.interest = interest;
         }
         Ok(())
+    }
+
+    /// Has the poller report nothing of it any more, not even its end.
+    pub(crate) fn detach(&mut self, poller: &Poller) -> io::Result<()> {
+        self.is_detached = true;
+        poller.remove(&self.stream)
+    }
+
+    /// Undoes [`Self::detach`].
+    pub(crate) fn attach(&mut self, poller: &Poller) -> io::Result<()> {
+        self.is_detached = false;
+        poller.add(&self.stream, self.source, self.interest)
     }
 
     /// Another handle of the same socket, for a thread of its own.

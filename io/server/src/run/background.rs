@@ -1,5 +1,6 @@
 //! The thread for what takes long: snapshots, purge, the durable mark, the watch over free space.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use zabra_storage::{
 };
 use zabra_tree::ImageWalk;
 
+use crate::history::HistoryFiles;
 use crate::seat::Mailbox;
 
 /// What the background thread works on.
@@ -23,6 +25,10 @@ pub(super) struct Work {
     pub(super) compression: Compression,
     /// Whether snapshots end in the last zxid (`serializeLastProcessedZxid.enabled`).
     pub(super) writes_last_zxid: bool,
+    /// Tells when the replica was replaced in the middle of a snapshot.
+    pub(super) replaced: Replaced,
+    /// Whom the files are shared with, in a member of an ensemble.
+    pub(super) history: Option<Arc<HistoryFiles>>,
     pub(super) purge_interval: Option<Duration>,
     pub(super) snap_retain_count: usize,
 }
@@ -32,6 +38,21 @@ impl std::fmt::Debug for Work {
         f.debug_struct("Work")
             .field("dirs", &self.dirs)
             .finish_non_exhaustive()
+    }
+}
+
+/// How often the replica was replaced by another, as a leader's snapshot does. It changes under the replica's lock.
+#[derive(Debug, Clone, Default)]
+pub struct Replaced(Arc<AtomicU64>);
+
+impl Replaced {
+    /// The replica is being replaced.
+    pub fn note(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -156,58 +177,74 @@ impl Background {
     }
 }
 
+/// A snapshot of a tree that stays the same tree.
+struct Image {
+    walk: ImageWalk,
+    /// What [`Replaced`] said when it began.
+    of: u64,
+}
+
 /// Writes a snapshot of the tree as it is now, in chunks between which the poller changes it. Its zxid, or nothing if
-/// `go_on` said no.
+/// `go_on` said no, or if the history is another one meanwhile.
 pub(super) fn write_snapshot(
     work: &Work,
     mut go_on: impl FnMut(Duration) -> bool,
 ) -> Result<Option<Zxid>, StorageError> {
-    let Some(mut walk) = begin_image(&work.replica) else {
+    let history = work.history.as_deref();
+    let generation = history.map(HistoryFiles::generation);
+    let Some(mut image) = begin_image(work) else {
         return Ok(None);
     };
-    let zxid = walk.zxid();
+    let zxid = image.walk.zxid();
     let tail = SnapshotTail {
-        digest: walk.digest().map(|value| SnapshotDigest {
+        digest: image.walk.digest().map(|value| SnapshotDigest {
             zxid,
             version: zabra_proto::TxnDigest::VERSION,
             value,
         }),
         last_processed: work.writes_last_zxid.then_some(zxid),
     };
-    let written = write_image(work, &mut walk, &mut go_on);
+    let written = write_image(work, &mut image, &mut go_on);
     let mut replica = work.replica.write().unwrap_or_else(PoisonError::into_inner);
-    replica.tree.end_image(walk);
-    drop(replica);
-    match written? {
-        Some(writer) => {
-            writer.finish(&tail, Some(&work.mark))?;
-            Ok(Some(zxid))
-        }
-        None => Ok(None),
+    if work.replaced.count() == image.of {
+        replica.tree.end_image(image.walk);
     }
+    drop(replica);
+    let Some(writer) = written? else {
+        return Ok(None);
+    };
+    let _changing = history.map(HistoryFiles::change);
+    if history.map(HistoryFiles::generation) != generation {
+        writer.abandon()?;
+        return Ok(None);
+    }
+    writer.finish(&tail, Some(&work.mark))?;
+    Ok(Some(zxid))
 }
 
-fn begin_image(replica: &RwLock<Replica>) -> Option<ImageWalk> {
-    let mut replica = replica.write().unwrap_or_else(PoisonError::into_inner);
+fn begin_image(work: &Work) -> Option<Image> {
+    let mut replica = work.replica.write().unwrap_or_else(PoisonError::into_inner);
     let sessions = replica
         .sessions()
         .iter()
         .map(|(session, timeout)| (*session, *timeout))
         .collect();
-    replica.tree.begin_image(sessions)
+    let walk = replica.tree.begin_image(sessions)?;
+    let of = work.replaced.count();
+    Some(Image { walk, of })
 }
 
 /// Writes the image. Nothing if it was given up.
 fn write_image(
     work: &Work,
-    walk: &mut ImageWalk,
+    image: &mut Image,
     go_on: &mut impl FnMut(Duration) -> bool,
 ) -> Result<Option<SnapshotWriter>, StorageError> {
     let began = Instant::now();
     let mut writer = SnapshotWriter::begin(
         Arc::clone(&work.vfs),
         work.dirs.snap(),
-        walk.zxid(),
+        image.walk.zxid(),
         work.compression,
     )?;
     let mut chunk = Vec::with_capacity(2 * CHUNK_LEN);
@@ -215,7 +252,12 @@ fn write_image(
         chunk.clear();
         let is_last = {
             let replica = work.replica.read().unwrap_or_else(PoisonError::into_inner);
-            walk.chunk(&replica.tree, CHUNK_LEN, &mut chunk)
+            let is_there = work.replaced.count() == image.of;
+            is_there.then(|| image.walk.chunk(&replica.tree, CHUNK_LEN, &mut chunk))
+        };
+        let Some(is_last) = is_last else {
+            writer.abandon()?;
+            return Ok(None);
         };
         if is_last {
             // The tree's end marker is the writer's to set.
@@ -258,8 +300,11 @@ fn watch_space(work: &Work, mailbox: &Mailbox, was_low: bool) -> bool {
 }
 
 fn purge_old(work: &Work) {
+    let history = work.history.as_deref();
+    let _changing = history.map(HistoryFiles::change);
     let options = PurgeOptions {
         keep: work.snap_retain_count,
+        leased: history.and_then(HistoryFiles::leased),
         ..PurgeOptions::default()
     };
     match purge(&work.vfs, &work.dirs, &options, Some(&work.mark)) {

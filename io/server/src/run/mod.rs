@@ -5,10 +5,11 @@
 
 mod background;
 mod loader;
+mod member;
 mod options;
 mod start;
 
-pub use background::Background;
+pub use background::{Background, Replaced};
 pub(crate) use loader::SnapshotLoader;
 pub use loader::{Loader, MemberLoaded, MemberLoader};
 pub use start::{RunError, Server, StartError, Stopper, run};

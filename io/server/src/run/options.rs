@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-use zabra_config::{Config, DigestAlgorithm, Limits, RequestThrottle, Scheme};
+use zabra_config::{
+    Config, DigestAlgorithm, Limits, MembershipFiles, RequestThrottle, Scheme, ThisMember,
+};
 use zabra_peer::prep::PrepRules;
-use zabra_peer::{PeerOptions, SweepOptions};
-use zabra_proto::ServerId;
+use zabra_peer::{EnsembleOptions, PeerOptions, SweepOptions};
+use zabra_proto::{ServerId, Sid};
 use zabra_serve::{ConnectThrottle, LargeRequests, LateRules, LoadLimits, ServeOptions};
 use zabra_session::TimeoutBounds;
 use zabra_storage::{Compression, LogOptions, PAYLOAD_MAX_DEFAULT, RecoverOptions};
 use zabra_tree::acl::{AclRules, DigestHash};
 use zabra_tree::{OwnerRules, TreeOptions};
 
-use crate::seat::FlushRules;
+use crate::history::HistoryOptions;
+use crate::links::{OUT_LEN_MAX as LINK_OUT_LEN_MAX, Persistence, QuorumOptions, SocketOptions};
+use crate::seat::{FlushRules, MemberOptions};
 
 /// While so much output waits, nothing more of the connection is read: each request would only add to it.
 const OUT_LEN_PAUSE: usize = 1 << 20;
@@ -136,6 +140,77 @@ pub(super) fn peer(config: &Config) -> PeerOptions {
                 .container_never_used_max
                 .map_or(0, |max| max.as_millis() as i64),
         },
+    }
+}
+
+/// As a member of an ensemble: its number is in the ids of sessions.
+pub(super) fn member_peer(config: &Config, me: Sid) -> PeerOptions {
+    PeerOptions {
+        // Of a larger number only the low byte has room there, as with Apache's servers.
+        server: ServerId(me.0 as u8),
+        ..peer(config)
+    }
+}
+
+pub(super) fn ensemble(config: &Config, this: &ThisMember) -> EnsembleOptions {
+    let ensemble = &config.ensemble;
+    EnsembleOptions {
+        me: this.sid,
+        role: this.role,
+        membership: this.committed.clone(),
+        last_seen: this.last_seen.clone(),
+        reconfig_enabled: ensemble.reconfig_enabled,
+        init_limit: this.init_limit,
+        sync_limit: this.sync_limit,
+        connect_limit: this.connect_limit,
+        vote_resend_ms: (
+            ensemble.notification_interval_min.as_millis() as u64,
+            ensemble.notification_interval_max.as_millis() as u64,
+        ),
+        commit_log_count: ensemble.commit_log_count,
+        always_snapshot: ensemble.always_snapshot,
+        syncs_from_log: ensemble.snapshot_size_factor >= 0.0,
+        leader_serves: ensemble.leader_serves,
+        observer_logs: ensemble.sync_enabled,
+    }
+}
+
+pub(super) fn links(config: &Config, this: &ThisMember) -> MemberOptions {
+    let (ensemble, limits) = (&config.ensemble, &config.limits);
+    let value_len_max = limits.record_max_bytes();
+    let ticks = |count: u32| config.sessions.tick.saturating_mul(count);
+    let init_limit = ticks(this.init_limit);
+    let socket = SocketOptions {
+        keep_alive: ensemble.tcp_keep_alive,
+        unacknowledged_max: init_limit,
+    };
+    MemberOptions {
+        me: this.sid,
+        multi_address: ensemble.multi_address,
+        listens_everywhere: this.listens_everywhere,
+        keep_alive: ensemble.tcp_keep_alive,
+        bind_attempts: ensemble.election_bind_attempts,
+        connect_timeout: ensemble.election_connect_timeout,
+        election_silence_max: this.election_silence_max,
+        quorum: QuorumOptions {
+            limits: zabra_jute::Limits { value_len_max },
+            out_len_max: LINK_OUT_LEN_MAX.max(4 * value_len_max),
+            silence_ms_max: init_limit.as_millis() as u64,
+            persistence: Persistence {
+                budget: ticks(this.connect_limit),
+                pause: ensemble.leader_connect_delay,
+            },
+            socket,
+        },
+        files: config.file.as_deref().map(MembershipFiles::of),
+    }
+}
+
+pub(super) fn history(config: &Config, tree: TreeOptions) -> HistoryOptions {
+    HistoryOptions {
+        compression: compression(config),
+        tree,
+        snapshot_size_factor: config.ensemble.snapshot_size_factor,
     }
 }
 

@@ -9,22 +9,25 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use thiserror::Error;
 use tracing::{error, info, warn};
-use zabra_config::{Config, ConfigError, Mode};
-use zabra_peer::{Peer, Restored};
-use zabra_proto::Zxid;
+use zabra_config::{Config, ConfigError, Mode, ThisMember};
+use zabra_peer::{Peer, Restored, RestoredHistory};
+use zabra_proto::{MonoMillis, Zxid};
 use zabra_serve::{Clients, Replica};
 use zabra_storage::{
     DataDirs, DirsLock, RealVfs, Recovered, Refusal, Start, StorageError, TxnLog, Vfs, recover,
 };
 
 use super::background::{Work, write_snapshot};
-use super::{Background, Loader, options};
+use super::member::History;
+use super::{Background, Loader, Replaced, member, options};
+use crate::history::HistoryFiles;
+use crate::links::BindError;
 use crate::net::{Admission, Interest, Listener, ListenerOptions, Poller, Source, Waker};
 use crate::seat::{
-    Desk, Doorway, Fatal, Flusher, Gathering, Handover, Held, Mailbox, Patience, READ_LEN, Seat,
-    Shared, SnapshotPlan, clock, hold,
+    Desk, Doorway, Fatal, Flusher, Gathering, Handover, Held, Listeners, Mailbox, Member, Patience,
+    READ_LEN, Seat, Shared, SnapshotPlan, clock, hold,
 };
-use crate::stats::{Basic, Metrics};
+use crate::stats::{Basic, MemberStats, Metrics};
 
 /// Why a server does not start.
 #[derive(Debug, Error)]
@@ -55,6 +58,9 @@ pub enum StartError {
         #[source]
         error: std::io::Error,
     },
+    /// The ports for other servers cannot be opened.
+    #[error(transparent)]
+    Ports(#[from] BindError),
     /// No port is configured.
     #[error("no clientPort is configured; add clientPort=2181")]
     NoPort,
@@ -71,6 +77,7 @@ impl StartError {
             Self::Config(error) => error.exit().code(),
             Self::NoPort => 2,
             Self::Locked(_) => 3,
+            Self::Ports(_) => 14,
             _ => 1,
         }
     }
@@ -93,7 +100,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Start(error) => error.exit_code(),
-            Self::Fatal(_) => 1,
+            Self::Fatal(error) => error.exit_code(),
         }
     }
 }
@@ -111,6 +118,7 @@ pub struct Server {
     shared: Arc<Shared>,
     seat: Box<Seat>,
     work: Work,
+    history: Option<History>,
     address: SocketAddr,
     lock: DirsLock,
 }
@@ -129,15 +137,25 @@ impl Stopper {
 }
 
 /// The state with all that belongs to it on disk.
-struct Opened {
-    replica: Replica,
-    recovered: Recovered,
-    vfs: Arc<dyn Vfs>,
-    dirs: DataDirs,
-    lock: DirsLock,
-    took: Duration,
+pub(super) struct Opened {
+    pub(super) replica: Replica,
+    pub(super) recovered: Recovered,
+    pub(super) restored: Restored,
+    /// What only a member takes over.
+    pub(super) history: Option<RestoredHistory>,
+    pub(super) vfs: Arc<dyn Vfs>,
+    pub(super) dirs: DataDirs,
+    pub(super) lock: DirsLock,
+    pub(super) took: Duration,
     /// How much of it the snapshot took.
-    snapshot_took: Option<Duration>,
+    pub(super) snapshot_took: Option<Duration>,
+}
+
+/// The sockets on which the server listens.
+struct Ports {
+    clients: Option<Listener>,
+    /// A member's, for the other servers.
+    servers: Option<Listeners>,
 }
 
 impl Server {
@@ -148,20 +166,17 @@ impl Server {
 
     /// The same on another file system, for tests with one that misbehaves.
     pub fn start_on(config: Config, vfs: Arc<dyn Vfs>) -> Result<Self, StartError> {
-        if let Mode::Member(_) = config.mode {
-            return Err(StartError::Config(ConfigError::new(
-                None,
-                "this configures a member of an ensemble, which the server cannot start yet",
-                "for a standalone server remove the server lines and standaloneEnabled=false",
-            )));
-        }
         zabra_config::dirs::prepare(&config.storage)?;
-        let listener = listen(&config)?;
-        let address = listener.address();
-        let opened = open(&config, vfs)?;
+        let (ports, opened) = match &config.mode {
+            Mode::Standalone => (Ports::standalone(&config)?, open(&config, vfs)?),
+            Mode::Member(this) => (Ports::member(&config, this)?, member::open(&config, vfs)?),
+        };
+        for note in &opened.recovered.notes {
+            warn!("{note}");
+        }
         let replayed = opened.recovered.replayed;
         info!(last_zxid = %opened.recovered.last_zxid, replayed, took = ?opened.took, "the data is loaded");
-        assemble(Arc::new(config), listener, address, opened)
+        assemble(Arc::new(config), ports, opened)
     }
 
     /// Where clients connect.
@@ -200,10 +215,11 @@ impl Server {
             shared,
             seat,
             work,
+            history,
             address,
             lock,
         } = self;
-        info!(%address, "serving clients");
+        info!(%address, "listening for clients");
         let background = thread::Builder::new()
             .name("background".to_owned())
             .spawn({
@@ -216,14 +232,18 @@ impl Server {
                 if let Err(error) = take_turns(&shared, None) {
                     // The seat is lost with this thread, and with it every connection: nothing is left to serve with.
                     error!(%error, "the server must stop");
-                    std::process::exit(1);
+                    std::process::exit(error.exit_code().into());
                 }
             }
         })?;
+        let jobs = history.as_ref().map(|history| Arc::clone(&history.jobs));
+        let worker = history.map(|history| member::work(history, Arc::clone(&shared)));
+        let worker = worker.transpose()?;
         let served = take_turns(&shared, Some(seat));
         shared.background.stop();
+        jobs.iter().for_each(|jobs| jobs.stop());
         if served.is_ok() {
-            for thread in [standby, background] {
+            for thread in [standby, background].into_iter().chain(worker) {
                 // A thread that panicked has said so; the server ends anyway.
                 let _ = thread.join();
             }
@@ -252,15 +272,41 @@ fn take_turns(shared: &Shared, seat: Option<Box<Seat>>) -> Result<(), Fatal> {
     }
 }
 
-fn listen(config: &Config) -> Result<Listener, StartError> {
-    let client = config.client.as_ref().ok_or(StartError::NoPort)?;
+impl Ports {
+    fn standalone(config: &Config) -> Result<Self, StartError> {
+        let clients = listen(config)?.ok_or(StartError::NoPort)?;
+        Ok(Self {
+            clients: Some(clients),
+            servers: None,
+        })
+    }
+
+    /// A member may be one that no client connects to.
+    fn member(config: &Config, this: &ThisMember) -> Result<Self, StartError> {
+        Ok(Self {
+            clients: listen(config)?,
+            servers: Some(member::open_ports(config, this)?),
+        })
+    }
+
+    /// Where clients connect; nowhere is port 0.
+    fn address(&self) -> SocketAddr {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        self.clients.as_ref().map_or(nowhere, Listener::address)
+    }
+}
+
+fn listen(config: &Config) -> Result<Option<Listener>, StartError> {
+    let Some(client) = &config.client else {
+        return Ok(None);
+    };
     let options = ListenerOptions {
         address: client.address(),
         port: client.port(),
         backlog: config.listen_backlog,
         keep_alive: config.client_tcp_keep_alive,
     };
-    Listener::bind(&options).map_err(|error| {
+    let listener = Listener::bind(&options).map_err(|error| {
         let host = client
             .address()
             .map_or_else(|| "*".to_owned(), |address| address.to_string());
@@ -268,21 +314,28 @@ fn listen(config: &Config) -> Result<Listener, StartError> {
             address: format!("{host}:{}", client.port()),
             error,
         }
-    })
+    })?;
+    Ok(Some(listener))
+}
+
+/// The directories, which no other process has.
+pub(super) fn open_dirs(
+    config: &Config,
+    vfs: &dyn Vfs,
+) -> Result<(DataDirs, DirsLock), StartError> {
+    let dirs = DataDirs::new(&config.storage.data_dir, Some(&config.storage.data_log_dir));
+    dirs.create(vfs).map_err(StartError::Storage)?;
+    let lock = dirs.lock(vfs).map_err(StartError::Locked)?;
+    Ok((dirs, lock))
 }
 
 /// Loads the state; a new database gets its first snapshot before anything is logged.
 fn open(config: &Config, vfs: Arc<dyn Vfs>) -> Result<Opened, StartError> {
     let began = Instant::now();
-    let dirs = DataDirs::new(&config.storage.data_dir, Some(&config.storage.data_log_dir));
-    dirs.create(&*vfs).map_err(StartError::Storage)?;
-    let lock = dirs.lock(&*vfs).map_err(StartError::Locked)?;
+    let (dirs, lock) = open_dirs(config, &*vfs)?;
     let mut loader = Loader::new(options::tree(config));
     let recovered = recover(&vfs, &dirs, &options::recover(config), &mut loader)
         .map_err(StartError::Storage)?;
-    for note in &recovered.notes {
-        warn!("{note}");
-    }
     if recovered.start == Start::Empty {
         return Err(StartError::NoData(
             config.storage.data_dir.display().to_string(),
@@ -297,8 +350,10 @@ fn open(config: &Config, vfs: Arc<dyn Vfs>) -> Result<Opened, StartError> {
         );
     }
     Ok(Opened {
+        restored: restored(&replica, recovered.last_zxid),
         replica,
         recovered,
+        history: None,
         vfs,
         dirs,
         lock,
@@ -307,28 +362,36 @@ fn open(config: &Config, vfs: Arc<dyn Vfs>) -> Result<Opened, StartError> {
     })
 }
 
-fn assemble(
-    config: Arc<Config>,
-    listener: Listener,
-    address: SocketAddr,
-    opened: Opened,
-) -> Result<Server, StartError> {
+fn assemble(config: Arc<Config>, ports: Ports, opened: Opened) -> Result<Server, StartError> {
+    let address = ports.address();
     let Opened {
         replica,
         recovered,
+        restored,
+        history: restored_history,
         vfs,
         dirs,
         lock,
         took,
         snapshot_took,
     } = opened;
-    let restored = restored(&replica, recovered.last_zxid);
+    let history = restored_history.is_some().then(|| History {
+        files: Arc::new(HistoryFiles::new(
+            Arc::clone(&vfs),
+            dirs.clone(),
+            Arc::clone(&recovered.mark),
+            options::history(&config, *replica.tree.options()),
+        )),
+        jobs: Arc::default(),
+    });
     let work = Work {
         replica: Arc::new(RwLock::new(replica)),
         vfs: Arc::clone(&vfs),
         mark: Arc::clone(&recovered.mark),
         compression: options::compression(&config),
         writes_last_zxid: config.storage.serializes_last_zxid,
+        replaced: Replaced::default(),
+        history: history.as_ref().map(|history| Arc::clone(&history.files)),
         purge_interval: config.storage.purge_interval,
         snap_retain_count: config.storage.snap_retain_count as usize,
         dirs,
@@ -339,43 +402,75 @@ fn assemble(
             .remove_initialize(&*vfs)
             .map_err(StartError::Storage)?;
     }
-    let options = options::log(&config);
     let log = TxnLog::new(
         vfs,
         work.dirs.log(),
-        options,
+        options::log(&config),
         recovered.mark,
-        restored.last_zxid,
+        recovered.last_zxid,
     );
     let poller = Poller::new()?;
-    let shared = Shared {
+    let shared = Arc::new(Shared {
         handover: Handover::new()?,
         flusher: Flusher::new(
             log,
             config.storage.fsync_warning,
             options::flush(&config).batch_max,
         ),
-        mailbox: Mailbox::new(Waker::new(&poller)?),
+        mailbox: Arc::new(Mailbox::new(Waker::new(&poller)?)),
         background: Background::default(),
+    });
+    let mut desk = Desk::new(Arc::clone(&config), address.port(), clock::now().mono);
+    let member = match (&config.mode, &history, ports.servers) {
+        (Mode::Member(this), Some(history), Some(listeners)) => {
+            let membership = this.committed.clone();
+            desk.member = Some(MemberStats::new(this.sid, membership, clock::now().mono));
+            let mailbox = &shared.mailbox;
+            let member = member::member(&config, this, listeners, history, mailbox, &poller)?;
+            Some(Box::new(member))
+        }
+        _ => None,
     };
-    let metrics = startup_metrics(took, snapshot_took, recovered.replayed);
-    let doorway = Doorway::new(poller, vec![listener], admission(&config))?;
-    let replica = Arc::clone(&work.replica);
-    let desk = Desk::new(Arc::clone(&config), address.port(), clock::now().mono);
-    let snapshots = SnapshotPlan::new(
-        config.storage.snap_count,
-        config.storage.snap_size_max_bytes,
-        recovered.replayed,
-    );
+    let seat = seat(SeatParts {
+        doorway: Doorway::new(
+            poller,
+            ports.clients.into_iter().collect(),
+            admission(&config),
+        )?,
+        peer: peer(&config, &restored, restored_history),
+        replica: Arc::clone(&work.replica),
+        replaced: work.replaced.clone(),
+        metrics: startup_metrics(took, snapshot_took, recovered.replayed),
+        snapshots: SnapshotPlan::new(
+            config.storage.snap_count,
+            config.storage.snap_size_max_bytes,
+            recovered.replayed,
+        ),
+        desk,
+        member,
+        config,
+    });
     Ok(Server {
-        shared: Arc::new(shared),
-        seat: Box::new(seat(
-            &config, doorway, replica, &restored, metrics, snapshots, desk,
-        )),
+        shared,
+        seat: Box::new(seat),
         work,
+        history,
         address,
         lock,
     })
+}
+
+/// Who decides: a server alone, or a member.
+fn peer(config: &Config, restored: &Restored, history: Option<RestoredHistory>) -> Peer {
+    let now = clock::now();
+    match (&config.mode, history) {
+        (Mode::Member(this), Some(history)) => {
+            let options = options::member_peer(config, this.sid);
+            let ensemble = options::ensemble(config, this);
+            Peer::member(options, ensemble, restored, history, now)
+        }
+        _ => Peer::new(options::peer(config), restored, now),
+    }
 }
 
 fn restored(replica: &Replica, last_zxid: Zxid) -> Restored {
@@ -393,36 +488,52 @@ fn admission(config: &Config) -> Admission {
     }
 }
 
-/// The seat as its first holder finds it.
-fn seat(
-    config: &Config,
+struct SeatParts {
+    config: Arc<Config>,
     doorway: Doorway,
+    peer: Peer,
     replica: Arc<RwLock<Replica>>,
-    restored: &Restored,
+    replaced: Replaced,
     metrics: Metrics,
     snapshots: SnapshotPlan,
     desk: Desk,
-) -> Seat {
+    member: Option<Box<Member>>,
+}
+
+/// The seat as its first holder finds it.
+fn seat(parts: SeatParts) -> Seat {
     let now = clock::now();
-    let peer_options = options::peer(config);
+    let config = &parts.config;
+    let tick_ms = config.sessions.tick.as_millis() as u64;
+    let mut clients = Clients::new(options::serve(config), fastrand::u64(..));
+    let mut last_tick = now.mono;
+    if parts.member.is_some() {
+        // Nobody is served before there is a leader, who is looked for from the first tick on: now.
+        clients.stop_serving();
+        last_tick = MonoMillis(now.mono.0.saturating_sub(tick_ms));
+    }
     Seat {
-        doorway,
-        clients: Clients::new(options::serve(config), fastrand::u64(..)),
-        tick_ms: peer_options.tick_ms,
-        peer: Peer::new(peer_options, restored, now),
-        replica,
+        doorway: parts.doorway,
+        clients,
+        tick_ms,
+        peer: parts.peer,
+        replica: parts.replica,
+        replaced: parts.replaced,
+        member: parts.member,
         effects: Vec::new(),
         batch: Vec::new(),
         gathering: Gathering::new(options::flush(config), now.mono),
-        metrics,
-        snapshots,
+        metrics: parts.metrics,
+        snapshots: parts.snapshots,
         snapshot_runs: false,
-        desk,
+        desk: parts.desk,
         signals: None,
-        last_tick: now.mono,
+        last_tick,
         last_sweep: now.mono,
         patience: Patience::default(),
         stopping: false,
+        fatal: None,
+        stops_by: None,
         scratch: vec![0; READ_LEN].into_boxed_slice(),
         ready: Vec::with_capacity(Poller::REPORTS),
     }

@@ -5,6 +5,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use zabra_peer::{Effect, Input, Now};
 use zabra_serve::{CloseReason, Replica};
 
+use super::member::{Around, Left};
 use super::{Record, Seat};
 use crate::stats::{Counter, Metrics};
 
@@ -26,6 +27,17 @@ impl Seat {
         }
     }
 
+    /// The same, then sends what came of it to clients and servers.
+    pub(crate) fn carry_out_and_send(&mut self, now: Now) {
+        loop {
+            self.carry_out(now);
+            if !self.send_links(now) {
+                break;
+            }
+        }
+        self.doorway.send_all(&mut self.clients, now.mono);
+    }
+
     fn carry_out_effects(&mut self, now: Now) {
         let Self {
             clients,
@@ -35,13 +47,21 @@ impl Seat {
             replica,
             metrics,
             snapshots,
+            member,
+            doorway,
+            fatal,
+            desk,
             ..
         } = self;
         let mut todo = std::mem::take(effects);
+        let mut stopped = false;
         let mut guard: Option<RwLockWriteGuard<'_, Replica>> = None;
         for (at, effect) in todo.drain(..).enumerate() {
             if at % EFFECTS_PER_GUARD == 0 {
                 guard = None;
+            }
+            if let Some(stats) = &mut desk.member {
+                stats.on_effect(&effect, now.mono, metrics);
             }
             match effect {
                 Effect::Append { zxid, payload } => {
@@ -68,13 +88,38 @@ impl Seat {
                 Effect::SessionRefused(conn) => clients.on_session_refused(conn),
                 Effect::QuotaExceeded(exceeded) => tracing::warn!("{exceeded}"),
                 Effect::HangUp(conn) => clients.close(conn, CloseReason::SessionGone),
-                other => tracing::error!(?other, "a standalone server knows no such effect"),
+                other => {
+                    let Some(member) = member else {
+                        tracing::error!(?other, "a standalone server knows no such effect");
+                        continue;
+                    };
+                    let around = Around {
+                        clients,
+                        peer,
+                        effects,
+                        guard: &mut guard,
+                        replica,
+                        poller: doorway.sockets.poller(),
+                        now,
+                    };
+                    match member.carry_out(other, around) {
+                        Left::Nothing => {}
+                        Left::Stop => stopped = true,
+                        Left::End(why) => {
+                            fatal.get_or_insert(why);
+                            break;
+                        }
+                    }
+                }
             }
         }
         drop(guard);
         // The buffer is used again, unless new effects have come.
         if effects.is_empty() {
             *effects = todo;
+        }
+        if stopped {
+            self.finish();
         }
     }
 

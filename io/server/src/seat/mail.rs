@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::MemberLetter;
 use crate::links::LinkLetter;
 use crate::net::Waker;
 
@@ -17,6 +18,8 @@ pub(crate) struct Letters {
     pub(crate) snapshot: Option<Result<Duration, ()>>,
     /// From the threads that connect to other servers.
     pub(crate) links: Vec<LinkLetter>,
+    /// From the threads that work on a member's history.
+    pub(crate) member: Vec<MemberLetter>,
 }
 
 /// The poller's letter box, with the bell.

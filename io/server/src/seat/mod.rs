@@ -10,7 +10,7 @@
 //! | [`Handover`], [`Flusher`] | who polls, who flushes |
 //! | [`when_to_flush`] | when a flush waits for more |
 //! | `doorway` | sockets of clients in and out |
-//! | `effects` | what the peer wants done |
+//! | `effects`, `member` | what the peer wants done; what of it only a member of an ensemble does |
 //! | `answer` | four-letter words |
 //! | `snapshots`, `mail`, [`clock`] | when a snapshot is due; letters of other threads; time |
 
@@ -22,8 +22,10 @@ mod flusher;
 mod gather;
 mod handover;
 mod mail;
+mod member;
 mod snapshots;
 
+use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -31,7 +33,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::{info, warn};
 use zabra_peer::{Effect, Input, Now, Peer};
-use zabra_proto::{ConnId, MonoMillis};
+use zabra_proto::{ConnId, MonoMillis, Zxid};
 use zabra_serve::{Clients, Replica};
 use zabra_storage::LogError;
 
@@ -42,10 +44,13 @@ pub(crate) use gather::Gathering;
 pub use gather::{FlushAt, FlushRules, Gathered, when_to_flush};
 pub use handover::{Handover, PATIENCE, Patience};
 pub use mail::Mailbox;
+pub(crate) use member::{Listeners, Member, MemberLetter, MemberOptions, listen};
 pub(crate) use snapshots::SnapshotPlan;
 
+use crate::history::Failure;
+use crate::links::BindError;
 use crate::net::{ReadOutcome, Ready, Source};
-use crate::run::Background;
+use crate::run::{Background, Replaced};
 use crate::stats::{Advanced, Basic, Counter, Metrics};
 
 /// Why the process must end.
@@ -57,6 +62,39 @@ pub enum Fatal {
     /// The system refuses what the loop cannot do without.
     #[error("the server's loop failed: {0}")]
     Loop(#[from] std::io::Error),
+    /// A member's history cannot be cut, replaced or given an epoch (R3).
+    #[error("the history cannot be changed: {0}")]
+    History(#[from] Failure),
+    /// The ports of a newer membership cannot be opened.
+    #[error(transparent)]
+    ElectionPort(BindError),
+    /// The leader decided something else than it proposed.
+    #[error("the leader decided {committed}, and {expected} was to be decided next")]
+    CommitOutOfOrder {
+        /// What was decided.
+        committed: Zxid,
+        /// What should have been.
+        expected: Zxid,
+    },
+    /// The leader cannot be followed with the history that is here.
+    #[error(
+        "{0}; remove the data of this server and let it take the history from the ensemble, if the others agree with \
+         each other"
+    )]
+    CannotSync(String),
+}
+
+impl Fatal {
+    /// The exit code that Apache's server has for it (quorum 18.3).
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Log(_) | Self::Loop(_) | Self::History(_) => 1,
+            Self::CommitOutOfOrder { .. } => 12,
+            Self::CannotSync(_) => 13,
+            Self::ElectionPort(_) => 14,
+        }
+    }
 }
 
 /// What the threads of a server share.
@@ -67,7 +105,7 @@ pub struct Shared {
     /// The log.
     pub flusher: Flusher,
     /// Letters to the poller.
-    pub mailbox: Mailbox,
+    pub mailbox: Arc<Mailbox>,
     /// The snapshot thread.
     pub background: Background,
 }
@@ -78,6 +116,10 @@ pub struct Seat {
     pub(crate) clients: Clients,
     pub(crate) peer: Peer,
     pub(crate) replica: Arc<RwLock<Replica>>,
+    /// Tells the snapshot thread when the replica was replaced.
+    pub(crate) replaced: Replaced,
+    /// What a member of an ensemble has besides.
+    pub(crate) member: Option<Box<Member>>,
     pub(crate) effects: Vec<Effect>,
     pub(crate) batch: Vec<Record>,
     pub(crate) gathering: Gathering,
@@ -91,6 +133,10 @@ pub struct Seat {
     pub(crate) last_sweep: MonoMillis,
     pub(crate) patience: Patience,
     pub(crate) stopping: bool,
+    /// Why the process must end, found in the middle of a round.
+    pub(crate) fatal: Option<Fatal>,
+    /// When a member stops whatever its peer does; set once it is asked to.
+    pub(crate) stops_by: Option<MonoMillis>,
     pub(crate) scratch: Box<[u8]>,
     pub(crate) ready: Vec<Ready>,
 }
@@ -107,6 +153,8 @@ impl std::fmt::Debug for Seat {
 pub(crate) const READ_LEN: usize = 64 << 10;
 /// How often silent and lingering connections are looked for.
 const SWEEP_MS: u64 = 1_000;
+/// So long a member may take to leave its ensemble in good order (pitfalls P68).
+const STOP_MS_MAX: u64 = 5_000;
 
 /// How holding the seat ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,11 +210,13 @@ impl Seat {
             self.read_everything(shared, now)?;
             self.tick(now);
         }
-        self.carry_out(now);
-        self.doorway.send_all(&mut self.clients, now.mono);
+        self.carry_out_and_send(now);
         self.take_latencies();
         self.gathering.note(self.batch.len(), now.mono);
-        Ok(())
+        match self.fatal.take() {
+            Some(fatal) => Err(fatal),
+            None => Ok(()),
+        }
     }
 
     /// Whether what is gathered goes to the disk now. What is held back goes by itself if nobody else is flushing.
@@ -227,7 +277,13 @@ impl Seat {
         } else {
             regular.min(sweep)
         };
-        let others = [self.peer.tracker().next_due(), self.doorway.paused_until()];
+        let links = self.member.as_ref().and_then(|member| member.deadline());
+        let others = [
+            self.peer.next_deadline(),
+            self.doorway.paused_until(),
+            links,
+            self.stops_by,
+        ];
         others.into_iter().flatten().fold(regular, MonoMillis::min)
     }
 
@@ -245,8 +301,9 @@ impl Seat {
                     self.doorway.accept(number, &mut self.clients, now.mono)
                 }
                 Source::Waker => self.on_mail(shared, now),
-                Source::Signals => self.on_signal(),
-                Source::Election(_) | Source::Quorum(_) => {}
+                Source::Signals => self.on_signal(now),
+                Source::Election(number) => self.on_election_ready(number, report, now),
+                Source::Quorum(number) => self.on_quorum_ready(number, report, now),
             }
         }
     }
@@ -323,6 +380,14 @@ impl Seat {
             self.clients.close_idle(now.mono);
         }
         self.doorway.housekeep(&mut self.clients, now.mono);
+        if let Some(member) = &mut self.member {
+            member.on_time(now.mono, self.doorway.sockets.poller());
+            self.take_news(now);
+        }
+        if self.stops_by.is_some_and(|by| by <= now.mono) {
+            warn!("the ensemble cannot be left in good order in time");
+            self.finish();
+        }
     }
 
     /// Everything up to here is on disk.
@@ -341,9 +406,13 @@ impl Seat {
             let replica = effects::read(replica);
             peer.step(now, Input::Flushed(durable.last), &replica.tree, effects);
         }
-        self.carry_out(now);
-        self.doorway.send_all(&mut self.clients, now.mono);
-        if !self.snapshot_runs && !self.stopping && self.snapshots.is_due(durable.segment_len) {
+        self.carry_out_and_send(now);
+        let may_write = self
+            .member
+            .as_ref()
+            .is_none_or(|member| member.is_in_step());
+        let is_free = !self.snapshot_runs && !self.stopping && may_write;
+        if is_free && self.snapshots.is_due(durable.segment_len) {
             self.snapshots.begun();
             self.snapshot_runs = true;
             shared.flusher.ask_for_roll();
@@ -377,21 +446,46 @@ impl Seat {
                 Err(()) => self.metrics.count(Counter::SnapshotErrors, 1),
             }
         }
+        self.on_link_letters(letters.links, now);
+        for letter in letters.member {
+            self.on_member_letter(letter, now);
+        }
         if letters.stop {
-            self.stop();
+            self.stop(now);
         }
     }
 
-    fn on_signal(&mut self) {
+    fn on_signal(&mut self, now: Now) {
+        if let Some(signals) = &mut self.signals {
+            // One byte for each; what they are for is said below.
+            let _ = signals.read(&mut [0; 16]);
+        }
+        if self.stopping || self.stops_by.is_some() {
+            warn!("a second signal ends the server at once");
+            std::process::exit(1);
+        }
         info!("a signal asks the server to stop");
-        self.signals = None;
-        self.stop();
+        self.stop(now);
+    }
+
+    /// Asks the peer to leave its ensemble, if there is one, and then stops.
+    fn stop(&mut self, now: Now) {
+        if self.member.is_none() {
+            return self.finish();
+        }
+        if self.stops_by.is_none() {
+            self.stops_by = Some(now.mono.after(STOP_MS_MAX));
+            let replica = effects::read(&self.replica);
+            self.peer
+                .step(now, Input::Stop, &replica.tree, &mut self.effects);
+        }
     }
 
     /// Takes no more requests; what was taken is finished.
-    fn stop(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if !self.stopping {
             self.stopping = true;
+            self.stops_by = None;
             self.doorway.stop_listening();
         }
     }
@@ -405,9 +499,10 @@ impl Seat {
 
     /// Closes every connection, after what it can still be told without waiting.
     fn part(&mut self) {
-        let now = clock::now().mono;
+        let now = clock::now();
         self.clients.close_all();
-        self.doorway.send_all(&mut self.clients, now);
+        self.send_links(now);
+        self.doorway.send_all(&mut self.clients, now.mono);
         if !self.clients.is_empty() {
             warn!(
                 connections = self.clients.len(),

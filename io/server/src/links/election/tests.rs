@@ -98,7 +98,10 @@ impl Rig {
                             to,
                             attempt,
                             result,
-                        } = letter;
+                        } = letter
+                        else {
+                            panic!("nobody dials a leader here")
+                        };
                         self.port.on_dialed(to, attempt, result, now, &self.poller);
                     }
                 }

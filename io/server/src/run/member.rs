@@ -1,0 +1,88 @@
+//! What the start of a member of an ensemble does besides that of a standalone server.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use tracing::info;
+use zabra_config::{Config, ThisMember};
+use zabra_storage::Vfs;
+
+use super::options;
+use super::start::{Opened, StartError, open_dirs};
+use crate::history::{HistoryFiles, Jobs, recover_member};
+use crate::net::Poller;
+use crate::seat::{Listeners, Mailbox, Member, MemberLetter, Shared, listen};
+
+/// The jobs on a member's history, and the files that they work on.
+#[derive(Debug, Clone)]
+pub(super) struct History {
+    pub(super) files: Arc<HistoryFiles>,
+    pub(super) jobs: Arc<Jobs>,
+}
+
+/// Opens the ports for the other servers. It may try for ever, if the configuration says so.
+pub(super) fn open_ports(config: &Config, this: &ThisMember) -> Result<Listeners, StartError> {
+    let addresses = this.line().map_or(&[][..], |line| &line.addresses);
+    Ok(listen(&options::links(config, this), addresses)?)
+}
+
+/// Loads the state; what is logged and not known to be decided stays out of the tree.
+pub(super) fn open(config: &Config, vfs: Arc<dyn Vfs>) -> Result<Opened, StartError> {
+    let began = Instant::now();
+    let (dirs, lock) = open_dirs(config, &*vfs)?;
+    let recover = options::recover(config);
+    let state = recover_member(&vfs, &dirs, &recover, options::tree(config))?;
+    let undecided = state.history.tail.len();
+    let epochs = state.history.epochs;
+    info!(
+        undecided,
+        accepted = epochs.accepted,
+        current = epochs.current,
+        "the history is loaded"
+    );
+    Ok(Opened {
+        replica: state.replica,
+        recovered: state.recovered,
+        restored: state.restored,
+        history: Some(state.history),
+        vfs,
+        dirs,
+        lock,
+        took: began.elapsed(),
+        snapshot_took: state.snapshot_took,
+    })
+}
+
+/// The member's part of the seat, listening.
+pub(super) fn member(
+    config: &Config,
+    this: &ThisMember,
+    listeners: Listeners,
+    history: &History,
+    mailbox: &Arc<Mailbox>,
+    poller: &Poller,
+) -> Result<Member, StartError> {
+    let mut member = Member::new(
+        options::links(config, this),
+        this.committed.clone(),
+        this.last_seen.clone(),
+        (Arc::clone(&history.files), Arc::clone(&history.jobs)),
+        Arc::clone(mailbox),
+    )?;
+    member.listen(listeners, poller)?;
+    Ok(member)
+}
+
+/// The thread of the jobs on the history.
+pub(super) fn work(history: History, shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new()
+        .name("history".to_owned())
+        .spawn(move || {
+            let report = |outcome| {
+                let letter = MemberLetter::Job(outcome);
+                shared.mailbox.post(|letters| letters.member.push(letter));
+            };
+            history.jobs.work(&history.files, &shared.flusher, &report);
+        })
+}
