@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::config::Config;
 use crate::error::{ConfigError, Location};
-use crate::mode::Mode;
+use crate::mode::{BindAt, Mode, ThisMember};
 use crate::notice::{Notice, Severity};
 use crate::setting::{Kind, PREFIX, Place, Setting, Status};
 use crate::source::Source;
@@ -240,6 +240,9 @@ fn remark_unsafe(config: &Config, source: &mut Source) {
             source.say(Severity::Unsafe, "clientPort", text);
         }
     }
+    if let Mode::Member(member) = &config.mode {
+        remark_open_ports(member, source);
+    }
     if config.admin.enabled {
         let text = format!(
             "the admin server is not built yet: nothing listens at port {}",
@@ -251,9 +254,37 @@ fn remark_unsafe(config: &Config, source: &mut Source) {
         let text = "snapshot.trust.empty=true: a lost snapshot goes unnoticed; take it out after an upgrade from 3.4";
         source.say(Severity::Unsafe, "snapshot.trust.empty", text);
     }
-    if config.mode == Mode::Standalone && config.read_only_mode {
-        let text =
-            "readonlymode.enabled: a standalone server is never read-only; only isro is answered";
-        source.say(Severity::Debug, "readonlymode.enabled", text);
+    if config.read_only_mode {
+        let (severity, text) = match config.mode {
+            Mode::Standalone => (
+                Severity::Debug,
+                "readonlymode.enabled: a standalone server is never read-only; only isro is answered",
+            ),
+            Mode::Member(_) => (
+                Severity::Warning,
+                "read-only mode: not built yet, so that without a quorum nobody is served; only isro is answered",
+            ),
+        };
+        source.say(severity, "readonlymode.enabled", text);
+    }
+}
+
+/// Quorum and election port trust whoever connects.
+fn remark_open_ports(member: &ThisMember, source: &mut Source) {
+    let is_open = |bind: &BindAt| match bind {
+        BindAt::Everywhere(_) => true,
+        BindAt::Host(at) => {
+            let number = at.host.parse::<std::net::IpAddr>();
+            number.map_or(at.host != "localhost", |number| !number.is_loopback())
+        }
+    };
+    let binds = [member.quorum_binds(), member.election_binds()].concat();
+    if binds.iter().any(is_open) {
+        let ports: Vec<String> = binds.iter().map(|bind| bind.port().to_string()).collect();
+        let text = format!(
+            "ports {} take whoever connects for another server, in the clear; keep them on a network of the servers' own",
+            ports.join(" and ")
+        );
+        source.say(Severity::Unsafe, "server.N", text);
     }
 }

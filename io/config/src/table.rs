@@ -108,6 +108,9 @@ const TLS: Status = NotBuilt("TLS");
 const SASL: Status = NotBuilt("SASL");
 const ADMIN_SERVER: Status = NotBuilt("the admin server");
 const AUDIT: Status = NotBuilt("the audit log");
+const LOCAL_SESSIONS: Status = NotBuilt("local sessions");
+const OBSERVER_MASTER: Status = NotBuilt("the observer master");
+const MESSAGE_TRACKER: Status = NotBuilt("the message tracker");
 const PATH_STATS: Status = NotBuilt("request path statistics");
 const STALLS: Status = NotBuilt("the stall monitor");
 
@@ -204,7 +207,7 @@ const ZNODES: &[Setting] = &[
 #[rustfmt::skip]
 const ACCESS: &[Setting] = &[
     prop("SP-67", "skipACL", YES_NO, "no").is(M, Acts, "yes lets everyone do everything"),
-    prop("", "enableEagerACLCheck", Bool, "false").is(R, Ensemble, "a learner checks ACLs before it forwards a write"),
+    prop("", "enableEagerACLCheck", Bool, "false").is(R, NotBuilt("the early check of ACLs"), "a learner checks ACLs before it forwards a write"),
     prop("SA-01", "DigestAuthenticationProvider.enabled", Bool, "true").is(M, Acts, "the digest scheme"),
     prop("SA-01", "DigestAuthenticationProvider.superDigest", Secret, "").is(M, Acts, "super:digest of the digest scheme's super user"),
     prop("SA-01", "DigestAuthenticationProvider.digestAlg", Text, "SHA1").is(M, Acts, "hash of the digest scheme, by its Java name"),
@@ -281,8 +284,8 @@ const ENSEMBLE: &[Setting] = &[
     file("CP-20", "reconfigEnabled", Bool, "false").is(M, Ensemble, "allows reconfig"),
     file("CP-21", "electionAlg", Int, "3").is(S, Refused("3 is the only election algorithm there is"), "election algorithm"),
     file("CP-22", "quorumListenOnAllIPs", Bool, "false").is(M, Ensemble, "binds quorum and election port on all addresses"),
-    file("CP-25", "localSessionsEnabled", Bool, "false").is(S, Ensemble, "sessions that only the contacted server knows"),
-    file("CP-26", "localSessionsUpgradingEnabled", Bool, "false").is(S, Ensemble, "makes them global at the first ephemeral"),
+    file("CP-25", "localSessionsEnabled", Bool, "false").is(S, LOCAL_SESSIONS, "sessions that only the contacted server knows"),
+    file("CP-26", "localSessionsUpgradingEnabled", Bool, "false").is(S, LOCAL_SESSIONS, "makes them global at the first ephemeral"),
     file("CP-27", "sslQuorum", Bool, "false").is(M, Refused("TLS between servers is not built yet"), "TLS between servers"),
     file("CP-28", "portUnification", Bool, "false").is(M, TLS, "quorum ports take TLS and plain connections"),
     file("CP-29", "sslQuorumReloadCertFiles", Bool, "false").is(S, TLS, "watches the quorum key stores for changes"),
@@ -294,9 +297,9 @@ const ENSEMBLE: &[Setting] = &[
     file("CP-35", "quorum.auth.kerberos.servicePrincipal", Text, "zkquorum/localhost").is(S, SASL, "Kerberos principal of the servers"),
     file("CP-36", "quorum.cnxn.threads.size", Int, "20").is(R, Accepted, "Java threads for election connections"),
     file("CP-37", "multiAddress.enabled", Bool, "false").also(&["zookeeper.multiAddress.enabled"]).is(S, Ensemble, "several addresses per server"),
-    file("CP-38", "multiAddress.reachabilityCheckTimeoutMs", Int, "1000").also(&["zookeeper.multiAddress.reachabilityCheckTimeoutMs"]).is(S, Ensemble, "ms for probing an address"),
-    file("CP-39", "multiAddress.reachabilityCheckEnabled", Bool, "true").also(&["zookeeper.multiAddress.reachabilityCheckEnabled"]).is(S, Ensemble, "probes addresses"),
-    file("CP-40", "observerMasterPort", Int, "0").is(S, Ensemble, "port of a follower for observers; 0 is none"),
+    file("CP-38", "multiAddress.reachabilityCheckTimeoutMs", Int, "1000").also(&["zookeeper.multiAddress.reachabilityCheckTimeoutMs"]).is(S, Accepted, "ms for probing an address; here all addresses of a server are tried at once"),
+    file("CP-39", "multiAddress.reachabilityCheckEnabled", Bool, "true").also(&["zookeeper.multiAddress.reachabilityCheckEnabled"]).is(S, Accepted, "probes addresses; here all addresses of a server are tried at once"),
+    file("CP-40", "observerMasterPort", Int, "0").is(S, OBSERVER_MASTER, "port of a follower for observers; 0 is none"),
     file("CP-41", "oraclePath", Path, "").is(R, Refused("a quorum by oracle can lose writes and is not supported"), "file of the two-server oracle"),
     prop("SP-06", "commitLogCount", Int, "500").is(S, Ensemble, "proposals kept in memory for learners; at least 500"),
     prop("SP-07", "snapshotSizeFactor", Real, "0.33").is(S, Ensemble, "log on disk is used for learners up to this share of the snapshot"),
@@ -309,17 +312,17 @@ const ENSEMBLE: &[Setting] = &[
     prop("SP-52", "electionPortBindRetry", Int, "3").is(S, Ensemble, "attempts to bind the election port; 0 is for ever"),
     prop("SP-53", "observer.reconnectDelayMs", Long, "0").is(S, Ensemble, "ms before an observer connects again"),
     prop("SP-54", "observer.election.DelayMs", Long, "200").is(S, Ensemble, "ms before an observer looks for a leader again"),
-    prop("SP-56", "observerMaster.sizeLimit", Int, "33554432").is(R, Ensemble, "bytes of history kept for observers"),
+    prop("SP-56", "observerMaster.sizeLimit", Int, "33554432").is(R, OBSERVER_MASTER, "bytes of history kept for observers"),
     prop("SP-57", "leaderConnectDelayDuringRetryMs", Int, "100").is(R, Ensemble, "ms between attempts to connect to the leader"),
     prop("SP-59", "leader.maxConcurrentSnapSyncs", Int, "10").documented_as(&["maxConcurrentSnapSyncs"]).is(S, Ensemble, "snapshots sent to observers at once"),
     prop("SP-59", "leader.maxConcurrentDiffSyncs", Int, "100").documented_as(&["maxConcurrentDiffSyncs"]).is(S, Ensemble, "diffs sent to observers at once"),
-    prop("SP-45", "leader.maxTimeToWaitForEpoch", Int, "-1").documented_as(&["maxTimeToWaitForEpoch"]).is(R, Ensemble, "ms for a new leader to collect epochs; -1 is initLimit ticks"),
+    prop("SP-45", "leader.maxTimeToWaitForEpoch", Int, "-1").documented_as(&["maxTimeToWaitForEpoch"]).is(R, NotBuilt("giving an epoch up early"), "ms for a new leader to collect epochs; -1 is initLimit ticks"),
     prop("SP-41", "learner.closeSocketAsync", Bool, "false").also(&["learner.closeSocketAsync"]).is(R, Accepted, "closing never blocks here"),
     prop("SP-41", "leader.closeSocketAsync", Bool, "false").also(&["leader.closeSocketAsync"]).is(R, Accepted, "closing never blocks here"),
     prop("SP-42", "learner.asyncSending", Bool, "false").also(&["learner.asyncSending"]).is(R, Accepted, "sending never blocks here"),
     prop("SP-71", "forceSnapshotSync", Bool, "false").is(R, Ensemble, "the leader always sends a snapshot"),
-    prop("SP-82", "messageTracker.Enabled", Bool, "false").is(R, Ensemble, "keeps the last packets of each learner"),
-    prop("SP-82", "messageTracker.BufferSize", Int, "10").is(R, Ensemble, "how many"),
+    prop("SP-82", "messageTracker.Enabled", Bool, "false").is(R, MESSAGE_TRACKER, "keeps the last packets of each learner"),
+    prop("SP-82", "messageTracker.BufferSize", Int, "10").is(R, MESSAGE_TRACKER, "how many"),
     prop("SA-14", "fips-mode", Bool, "true").is(M, TLS, "restricts TLS and SASL to what FIPS allows"),
     prop("SP-58", "leader.ackLoggingFrequency", Int, "1000").is(J, Accepted, "how often slow acks are logged"),
     prop("SP-43", "forward_learner_requests_to_commit_processor_disabled", Bool, "false").is(J, Accepted, "of Java's pipeline"),

@@ -597,6 +597,37 @@ fn a_member_listens_on_its_own_addresses_or_on_all() {
 }
 
 #[test]
+fn ports_for_other_servers_that_stand_open_get_a_loud_line() {
+    let files = Files::with(&[("/data/myid", "1")]);
+    let loud = |lines: &str| {
+        let config = load_with(&format!("{MINIMAL}{lines}"), &[], &files).unwrap();
+        let texts = remarks(&config, Severity::Unsafe);
+        let open = texts
+            .iter()
+            .find(|text| text.contains("take whoever connects"));
+        open.cloned()
+    };
+    let text = loud(THREE).expect("a name may be reached from anywhere");
+    assert!(text.contains("ports 2888 and 3888"), "{text}");
+    let inside = THREE.replace("=a:", "=127.0.0.1:");
+    assert_eq!(loud(&inside), None);
+    assert!(loud(&format!("{inside}quorumListenOnAllIPs=true\n")).is_some());
+}
+
+#[test]
+fn what_an_ensemble_does_not_have_yet_is_said() {
+    let files = Files::with(&[("/data/myid", "1")]);
+    let cfg = format!(
+        "{MINIMAL}{THREE}localSessionsEnabled=true\nobserverMasterPort=2191\nreadonlymode.enabled=true\n"
+    );
+    let config = load_with(&cfg, &[], &files).unwrap();
+    let texts = remarks(&config, Severity::Warning).join("\n");
+    for part in ["local sessions", "the observer master", "read-only mode"] {
+        assert!(texts.contains(&format!("{part}: not built yet")), "{texts}");
+    }
+}
+
+#[test]
 fn the_client_address_of_the_static_file_is_known_and_not_printed() {
     let files = Files::with(&[("/data/myid", "1")]);
     let config = load_with(&format!("{MINIMAL}{THREE}clientPort=2181\n"), &[], &files).unwrap();
