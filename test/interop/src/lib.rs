@@ -8,6 +8,7 @@
 //! Where to go next: [`packages`] installs the peers, [`peer`] runs them, [`wire`] speaks to them; then one module per
 //! suite: [`kazoo`], [`diff`], [`directed`], [`zkcli`], [`files`], [`words`].
 
+pub mod chaos;
 pub mod diff;
 pub mod directed;
 pub mod ensemble;
@@ -18,6 +19,7 @@ pub mod mixed;
 pub mod packages;
 pub mod peer;
 pub mod place;
+pub mod rolling;
 pub mod scene;
 pub mod step;
 pub mod tree;

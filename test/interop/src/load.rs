@@ -178,6 +178,15 @@ pub struct Load {
     threads: Vec<Handle>,
 }
 
+/// How long the sessions of a load live in silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeouts {
+    /// All outlast what happens.
+    Long,
+    /// Some are expired by long outages, and are left to that now and then.
+    Mixed,
+}
+
 /// What came of a load, for a summary.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Account {
@@ -201,6 +210,14 @@ impl Load {
     /// # Errors
     /// The ground cannot be laid.
     pub fn start(ensemble: &Ensemble) -> Result<Self> {
+        Self::start_with(ensemble, Timeouts::Mixed)
+    }
+
+    /// The same with sessions of the given time-outs.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(ensemble: &Ensemble, timeouts: Timeouts) -> Result<Self> {
         let addrs: Arc<[SocketAddr]> = ensemble.addrs().into();
         lay_ground(addrs[0]).context("lay the ground of the load")?;
         let shared = Arc::new(Shared {
@@ -220,7 +237,7 @@ impl Load {
         });
         let threads = (0..WORKERS)
             .map(|id| {
-                let short = id % 3 == 2;
+                let short = timeouts == Timeouts::Mixed && id % 3 == 2;
                 let timeout = if short { SHORT } else { LONG };
                 let link = Link::new(Arc::clone(&addrs), id, timeout);
                 Worker::new(id, link, short, Arc::clone(&shared)).spawn()

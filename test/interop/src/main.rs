@@ -8,12 +8,17 @@ use zabra_interop::diff::{self, Plan};
 use zabra_interop::kazoo::Cluster;
 use zabra_interop::peer::{Line, Peer};
 use zabra_interop::step::conclude;
-use zabra_interop::{directed, files, kazoo, mixed, words, zkcli};
+use zabra_interop::{chaos, directed, files, kazoo, mixed, rolling, words, zkcli};
 
 /// Operations of the differential scripts in a run that is not long.
 const OPS: u64 = 20_000;
 /// The same in a long run.
 const OPS_LONG: u64 = 1_000_000;
+
+/// Rounds of the suite `chaos`.
+const ROUNDS: u32 = 50;
+/// The same in a long run.
+const ROUNDS_LONG: u32 = 500;
 
 #[derive(Parser)]
 #[command(
@@ -78,6 +83,14 @@ enum Suite {
     },
     /// The server under test and Apache in one ensemble, in every role
     Mixed,
+    /// An Apache ensemble becomes one of the server under test, one server at a time, and goes back
+    Rolling,
+    /// Servers under test killed, paused and cut off, round after round
+    Chaos {
+        /// How many rounds; 50 when not given, 500 in a long run
+        #[arg(long)]
+        rounds: Option<u32>,
+    },
     /// Every command of Apache's zkCli
     Zkcli,
     /// Data directories handed from one server to the other and back
@@ -147,6 +160,11 @@ fn run(suite: Suite, how: &How) -> (&'static str, Result<String>) {
             )
         }
         Suite::Mixed => ("mixed", mixed::run(peer, how.long)),
+        Suite::Rolling => ("rolling", rolling::run(peer, how.long)),
+        Suite::Chaos { rounds } => {
+            let rounds = rounds.unwrap_or(if how.long { ROUNDS_LONG } else { ROUNDS });
+            ("chaos", chaos::run(peer, rounds, how.seed))
+        }
         Suite::Directed => ("directed", directed::run(peer)),
         Suite::Zkcli => ("zkcli", zkcli::run(peer)),
         Suite::Files => ("files", files::run(peer, how.txns, how.long)),
