@@ -13,6 +13,7 @@ pub mod diff;
 pub mod directed;
 pub mod ensemble;
 pub mod files;
+pub mod gap;
 pub mod kazoo;
 pub mod load;
 pub mod mixed;

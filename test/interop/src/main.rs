@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use zabra_interop::diff::{self, Plan};
+use zabra_interop::gap::Figures;
 use zabra_interop::kazoo::Cluster;
 use zabra_interop::peer::{Line, Peer};
 use zabra_interop::step::conclude;
-use zabra_interop::{chaos, directed, files, kazoo, mixed, rolling, words, zkcli};
+use zabra_interop::{chaos, directed, files, gap, kazoo, mixed, rolling, words, zkcli};
 
 /// Operations of the differential scripts in a run that is not long.
 const OPS: u64 = 20_000;
@@ -91,6 +92,15 @@ enum Suite {
         #[arg(long)]
         rounds: Option<u32>,
     },
+    /// How long the ensemble is out of service when its leader goes, beside Apache; not part of `all`
+    Gap {
+        /// Rounds of each kind
+        #[arg(long, default_value_t = 20)]
+        rounds: u32,
+        /// Znodes that a new disk is to get; 0 leaves that out
+        #[arg(long, default_value_t = 1_000_000)]
+        znodes: u32,
+    },
     /// Every command of Apache's zkCli
     Zkcli,
     /// Data directories handed from one server to the other and back
@@ -165,6 +175,7 @@ fn run(suite: Suite, how: &How) -> (&'static str, Result<String>) {
             let rounds = rounds.unwrap_or(if how.long { ROUNDS_LONG } else { ROUNDS });
             ("chaos", chaos::run(peer, rounds, how.seed))
         }
+        Suite::Gap { rounds, znodes } => ("gap", gap::run(peer, Figures { rounds, znodes })),
         Suite::Directed => ("directed", directed::run(peer)),
         Suite::Zkcli => ("zkcli", zkcli::run(peer)),
         Suite::Files => ("files", files::run(peer, how.txns, how.long)),
