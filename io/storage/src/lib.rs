@@ -7,7 +7,7 @@
 //! | read txns back, at a start or for a learner | [`LogReader`] |
 //! | write and read snapshots | [`SnapshotWriter`], [`read_snapshot`] |
 //! | take and send snapshots between servers | [`StreamReader`], [`send_snapshot`] |
-//! | cut or replace the history, as a leader asks | [`truncate()`], [`adopt_snapshot`] |
+//! | cut or replace the history, as a leader asks | [`truncate()`], [`Incoming`], [`adopt_history`] |
 //! | remove what is not needed any more | [`purge()`] |
 //! | keep a member's promises | [`Epochs`] |
 //! | print files as Apache's tools do | [`tools`] |
@@ -23,6 +23,7 @@ mod dirs;
 mod epochs;
 mod error;
 mod history;
+mod incoming;
 mod log;
 mod mark;
 pub mod names;
@@ -33,6 +34,7 @@ mod recover;
 mod segment;
 mod snapshot;
 mod stream;
+mod temp;
 pub mod tools;
 mod truncate;
 mod vfs;
@@ -44,6 +46,7 @@ pub use error::{Result, StorageError};
 pub use history::{
     FinishedSegment, HistoryEnd, LogReader, PAYLOAD_MAX_DEFAULT, Trust, first_needed,
 };
+pub use incoming::{AdoptedHistory, Incoming, IncomingError, PendingHistory};
 pub use log::{Flushed, LogError, LogOptions, TxnLog, UNSYNCED_MAX};
 pub use mark::{Mark, MarkFile, Segment};
 pub use names::Compression;
@@ -57,5 +60,5 @@ pub use snapshot::{
     read_snapshot, read_snapshot_bytes,
 };
 pub use stream::{SendError, StreamError, StreamReader, send_snapshot};
-pub use truncate::{adopt_snapshot, truncate};
+pub use truncate::{adopt_history, adopt_snapshot, truncate};
 pub use vfs::{Access, DirEntry, Vfs, VfsFile};

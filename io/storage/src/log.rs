@@ -7,6 +7,7 @@
 //!
 //! Segments are only ever created, never opened again for appending: what a restart finds is finished (P36, P40).
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,9 +18,10 @@ use thiserror::Error;
 use zabra_proto::Zxid;
 
 use crate::error::StorageError;
+use crate::incoming::AdoptedHistory;
 use crate::mark::MarkFile;
 use crate::names::log_name;
-use crate::record::{LOG_HEADER, RECORD_OVERHEAD, encode_record, follows};
+use crate::record::{LOG_HEADER, RECORD_OVERHEAD, adler32, encode_record, follows};
 use crate::vfs::{Vfs, VfsFile};
 
 /// At most this much is unsynced at any time, unless a single record is longer: longer batches are synced in parts.
@@ -84,6 +86,14 @@ pub enum LogError {
         /// The one refused.
         zxid: Zxid,
     },
+    /// The leader's history that was adopted holds another txn here than the one appended: a bug above.
+    #[error("txn {zxid} was to be logged where the history adopted from the leader has {there}")]
+    Adopted {
+        /// What is on the disk.
+        there: Zxid,
+        /// What was appended.
+        zxid: Zxid,
+    },
     /// A payload that no reader would accept. Nothing was written.
     #[error("a txn of {0} bytes cannot be logged")]
     BadLength(usize),
@@ -105,6 +115,8 @@ pub struct TxnLog {
     batch: Batch,
     appended: Zxid,
     flushed: Zxid,
+    /// Txns that are in the log already, with their checksums, and have not been appended.
+    adopted: VecDeque<(Zxid, u32)>,
     poisoned: bool,
 }
 
@@ -148,6 +160,7 @@ impl TxnLog {
             batch: Batch::default(),
             appended: last,
             flushed: last,
+            adopted: VecDeque::new(),
             poisoned: false,
         }
     }
@@ -165,6 +178,16 @@ impl TxnLog {
         }
         if payload.is_empty() || payload.len() > (i32::MAX as usize) / 2 {
             return Err(LogError::BadLength(payload.len()));
+        }
+        if let Some((there, checksum)) = self.adopted.pop_front() {
+            if there != zxid || checksum != adler32(payload) {
+                // Its place on the disk is taken by another.
+                self.poisoned = true;
+                return Err(LogError::Adopted { there, zxid });
+            }
+            self.appended = zxid;
+            self.flushed = zxid;
+            return Ok(());
         }
         self.batch.push(zxid, payload, self.appended);
         self.appended = zxid;
@@ -195,6 +218,15 @@ impl TxnLog {
         self.roll()?;
         self.appended = last;
         self.flushed = last;
+        self.adopted.clear();
+        Ok(())
+    }
+
+    /// Continues behind the snapshot of a history that was adopted. The txns behind it, which are there already, must be
+    /// appended first, as they came: they are durable at once.
+    pub fn restart_adopted(&mut self, history: AdoptedHistory) -> Result<(), LogError> {
+        self.restart_behind(history.zxid)?;
+        self.adopted = history.txns;
         Ok(())
     }
 

@@ -148,11 +148,12 @@ impl StreamReader {
 
     fn signature(&mut self, seen: usize, bytes: &[u8]) -> Result<Seen, StreamError> {
         let missing = SIGNATURE.get(seen..).unwrap_or_default();
-        let taken = missing.len().min(bytes.len());
-        if bytes.get(..taken) != missing.get(..taken) {
+        let same = missing.iter().zip(bytes).take_while(|(a, b)| a == b);
+        let taken = same.count();
+        self.offset += taken as u64;
+        if taken < missing.len().min(bytes.len()) {
             return Err(self.error(BodyError::Damaged("the signature is wrong")));
         }
-        self.offset += taken as u64;
         Ok(Seen {
             taken,
             total: seen + taken,

@@ -9,6 +9,7 @@
 //! to 100000005
 //! base 0                        the mark's new base, if not 0
 //! adopt snapshot.1 1113 zabra-tmp-snapshot.1   the snapshot that replaces the history, with its length
+//! take log.2 894 5 zabra-tmp-log.2             the log behind it, with its length and last zxid
 //! cut log.100000001 894         the segment that holds the txn, and the byte behind it
 //! remove log.100000009          later segments, newest first
 //! drop snapshot.100000008       snapshots with later effects
@@ -27,7 +28,8 @@ use zabra_proto::Zxid;
 use crate::dirs::DataDirs;
 use crate::error::{During, Result, StorageError};
 use crate::history::{LogReader, PAYLOAD_MAX_DEFAULT, Trust};
-use crate::mark::{Mark, MarkFile, seal_text, unseal_text};
+use crate::incoming::{AdoptedHistory, PendingHistory, PendingLog};
+use crate::mark::{Mark, MarkFile, Segment, seal_text, unseal_text};
 use crate::names::{TRUNCATION, parse_log_name, parse_snapshot_name};
 use crate::record::{FILE_HEADER_LEN, RECORD_OVERHEAD};
 use crate::snapshot::{Discard, PendingSnapshot, list_snapshots, read_snapshot};
@@ -39,13 +41,15 @@ struct Plan {
     /// The mark's new base; 0 leaves it as it is.
     base: Zxid,
     adopt: Option<Adopted>,
+    /// With its last zxid.
+    take: Option<(Adopted, Zxid)>,
     cut: Option<(String, u64)>,
     remove: Vec<String>,
     drop: Vec<String>,
     keep: Vec<String>,
 }
 
-/// A snapshot that lies there under a temporary name.
+/// A file that lies there under a temporary name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Adopted {
     name: String,
@@ -63,24 +67,61 @@ pub fn truncate(vfs: &Arc<dyn Vfs>, dirs: &DataDirs, mark: &MarkFile, to: Zxid) 
     plan(vfs, dirs, &mark.current(), to)?.run(vfs, dirs, mark)
 }
 
-/// Replaces the history by a leader's snapshot: every log goes, since it may hold txns that the leader never had, and so
-/// does every newer snapshot. Older snapshots are never used again, because no log leads from them to this one (P54). The
-/// caller's log is as for [`truncate`].
-///
-/// The snapshot gets its name with all this: were it there a moment before, a crash could leave it below txns of the old
-/// log that do not belong behind it.
-///
-/// An error must end the process.
+/// Replaces the history by a leader's snapshot, without any txns behind it: see [`adopt_history`].
 pub fn adopt_snapshot(
     vfs: &Arc<dyn Vfs>,
     dirs: &DataDirs,
     mark: &MarkFile,
     snapshot: PendingSnapshot,
 ) -> Result<()> {
+    adopt(vfs, dirs, mark, snapshot, None)
+}
+
+/// Replaces the history by a leader's: every log goes, since it may hold txns that the leader never had, and so does every
+/// newer snapshot. Older snapshots are never used again, because no log leads from them to this one (P54). The caller's
+/// log is as for [`truncate`], and goes on with [`crate::TxnLog::restart_adopted`].
+///
+/// Snapshot and log get their names with all this: were the snapshot there a moment before, a crash could leave it below
+/// txns of the old log that do not belong behind it; were the log there a moment later, a crash could leave less than this
+/// server has acknowledged, for a leader's snapshot may be older than that.
+///
+/// An error must end the process.
+pub fn adopt_history(
+    vfs: &Arc<dyn Vfs>,
+    dirs: &DataDirs,
+    mark: &MarkFile,
+    history: PendingHistory,
+) -> Result<AdoptedHistory> {
+    let PendingHistory {
+        snapshot,
+        log,
+        txns,
+    } = history;
+    let zxid = snapshot.file().zxid;
+    adopt(vfs, dirs, mark, snapshot, log)?;
+    Ok(AdoptedHistory { zxid, txns })
+}
+
+fn adopt(
+    vfs: &Arc<dyn Vfs>,
+    dirs: &DataDirs,
+    mark: &MarkFile,
+    snapshot: PendingSnapshot,
+    log: Option<PendingLog>,
+) -> Result<()> {
     let (file, temp_name) = snapshot.release();
     let mut plan = Plan {
         to: file.zxid,
         base: file.zxid,
+        take: log.map(|log| {
+            let (log, temp_name) = log.release();
+            let adopted = Adopted {
+                name: log.name,
+                len: log.len,
+                temp_name,
+            };
+            (adopted, log.last)
+        }),
         ..Plan::default()
     };
     for old in list_snapshots(&**vfs, dirs.snap())? {
@@ -93,10 +134,12 @@ pub fn adopt_snapshot(
             plan.keep.push(old.name);
         }
     }
+    let taken = plan.take.as_ref().map(|(log, _)| log.name.clone());
     plan.remove = log_names(&**vfs, dirs.log())?
         .into_iter()
         .rev()
         .map(|(_, name)| name)
+        .filter(|name| Some(name) != taken.as_ref())
         .collect();
     plan.adopt = Some(Adopted {
         name: file.name,
@@ -104,7 +147,9 @@ pub fn adopt_snapshot(
         temp_name,
     });
     // What the note names must be there after a crash.
-    vfs.sync_dir(dirs.snap()).during("sync", dirs.snap())?;
+    for dir in dirs.each() {
+        vfs.sync_dir(dir).during("sync", dir)?;
+    }
     plan.run(vfs, dirs, mark)
 }
 
@@ -255,29 +300,25 @@ impl Plan {
         if let Some(adopted) = &self.adopt {
             mark.snapshots.insert(adopted.name.clone(), adopted.len);
         }
+        if let Some((log, last)) = &self.take {
+            mark.sealed.retain(|s| s.name != log.name);
+            mark.sealed.push(Segment {
+                name: log.name.clone(),
+                len: log.len,
+                last: *last,
+            });
+        }
     }
 
-    /// Gives the adopted snapshot its name, unless that was done before a crash.
+    /// Gives the adopted files their names, durably, before any log goes: what is left at any moment is a history.
     fn take_up(&self, vfs: &dyn Vfs, dirs: &DataDirs) -> Result<()> {
-        let Some(adopted) = &self.adopt else {
-            return Ok(());
-        };
-        let (temp, path) = (
-            dirs.snap().join(&adopted.temp_name),
-            dirs.snap().join(&adopted.name),
-        );
-        match vfs.rename(&temp, &path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                if vfs.exists(&path).during("look for", &path)? {
-                    Ok(())
-                } else {
-                    Err(StorageError::io("rename", &temp, e))
-                }
-            }
-            done => done.during("rename", &temp),
-        }?;
-        // Durable before any log goes: what is left at any moment is a history.
-        vfs.sync_dir(dirs.snap()).during("sync", dirs.snap())
+        if let Some(snapshot) = &self.adopt {
+            snapshot.take_up(vfs, dirs.snap())?;
+        }
+        if let Some((log, _)) = &self.take {
+            log.take_up(vfs, dirs.log())?;
+        }
+        Ok(())
     }
 
     fn carry_out(&self, vfs: &dyn Vfs, dirs: &DataDirs) -> Result<()> {
@@ -343,6 +384,14 @@ impl Plan {
         {
             let _ = writeln!(text, "adopt {name} {len} {temp_name}");
         }
+        if let Some((log, last)) = &self.take {
+            let Adopted {
+                name,
+                len,
+                temp_name,
+            } = log;
+            let _ = writeln!(text, "take {name} {len} {:x} {temp_name}", last.0);
+        }
         if let Some((name, len)) = &self.cut {
             let _ = writeln!(text, "cut {name} {len}");
         }
@@ -369,11 +418,11 @@ impl Plan {
                 ["to", zxid] => plan.to = Zxid(u64::from_str_radix(zxid, 16).ok()?),
                 ["base", zxid] => plan.base = Zxid(u64::from_str_radix(zxid, 16).ok()?),
                 ["adopt", name, len, temp_name] => {
-                    plan.adopt = Some(Adopted {
-                        name: name.to_owned(),
-                        len: len.parse().ok()?,
-                        temp_name: temp_name.to_owned(),
-                    });
+                    plan.adopt = Some(Adopted::new(name, len, temp_name)?);
+                }
+                ["take", name, len, last, temp_name] => {
+                    let last = Zxid(u64::from_str_radix(last, 16).ok()?);
+                    plan.take = Some((Adopted::new(name, len, temp_name)?, last));
                 }
                 ["cut", name, len] => plan.cut = Some((name.to_owned(), len.parse().ok()?)),
                 ["remove", name] => plan.remove.push(name.to_owned()),
@@ -383,6 +432,30 @@ impl Plan {
             }
         }
         Some(plan)
+    }
+}
+
+impl Adopted {
+    fn new(name: &str, len: &str, temp_name: &str) -> Option<Self> {
+        Some(Self {
+            name: name.to_owned(),
+            len: len.parse().ok()?,
+            temp_name: temp_name.to_owned(),
+        })
+    }
+
+    /// Gives the file its name, unless that was done before a crash.
+    fn take_up(&self, vfs: &dyn Vfs, dir: &Path) -> Result<()> {
+        let (temp, path) = (dir.join(&self.temp_name), dir.join(&self.name));
+        match vfs.rename(&temp, &path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                if !vfs.exists(&path).during("look for", &path)? {
+                    return Err(StorageError::io("rename", &temp, e));
+                }
+            }
+            done => done.during("rename", &temp)?,
+        }
+        vfs.sync_dir(dir).during("sync", dir)
     }
 }
 

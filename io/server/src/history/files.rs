@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use zabra_jute::Limits;
 use zabra_proto::Zxid;
 use zabra_storage::{Compression, DataDirs, MarkFile, Vfs};
 use zabra_tree::TreeOptions;
@@ -13,6 +14,8 @@ use zabra_tree::TreeOptions;
 pub struct HistoryOptions {
     /// How received snapshots are written.
     pub compression: Compression,
+    /// What packets of a leader may be as long as.
+    pub packet_limits: Limits,
     /// What trees are made with.
     pub tree: TreeOptions,
     /// A learner gets transactions from the log as long as that is no longer than this part of a snapshot

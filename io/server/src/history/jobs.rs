@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use zabra_proto::Zxid;
 use zabra_serve::Replica;
-use zabra_storage::{LogError, StorageError, TxnLog, adopt_snapshot, truncate};
+use zabra_storage::{LogError, StorageError, TxnLog, adopt_history, truncate};
 use zabra_zab::Epochs;
 
 use super::{HistoryFiles, Received};
@@ -20,7 +20,7 @@ pub enum Job {
     SaveEpochs(Epochs),
     /// `Effect::Truncate`: everything appended is durable, and nothing is appended until the outcome is known.
     Truncate(Zxid),
-    /// Make a received snapshot the history. As for truncation.
+    /// Make a received history this server's. As for truncation.
     Adopt(Received),
 }
 
@@ -38,14 +38,20 @@ pub enum Outcome {
         /// Why it cannot, in words.
         why: String,
     },
-    /// The replica is to be replaced by this one, then comes `Input::SnapshotInstalled`. Digests are not compared in it
-    /// until [`Replica::set_fuzzy_up_to`] says otherwise, which the driver does at `StartServing`: a leader of Apache's
-    /// goes on while it sends, so that the snapshot holds effects of transactions that follow before NEWLEADER.
+    /// The replica is to be replaced by this one, and `Input::SnapshotInstalled` to be told. Then the packets of `rest`
+    /// come from the same link, all of them before the peer hears of anything else: what they propose is in the log
+    /// already, and the peer must know it before it votes.
+    ///
+    /// Digests are not compared in the replica until [`Replica::set_fuzzy_up_to`] says otherwise, which the driver does at
+    /// `StartServing`: a leader of Apache's goes on while it sends, so that the snapshot holds effects of transactions that
+    /// follow before NEWLEADER.
     Installed {
-        /// The last transaction of the snapshot.
+        /// The zxid of the SNAP packet.
         zxid: Zxid,
-        /// Its state.
+        /// The snapshot's state.
         replica: Box<Replica>,
+        /// What the leader sent behind the snapshot, as far as it was read: packets up to NEWLEADER, and bytes.
+        rest: Vec<u8>,
     },
     /// The process must end (R3).
     Failed(Failure),
@@ -165,8 +171,13 @@ fn adopt(files: &HistoryFiles, log: &mut TxnLog, received: Received) -> Result<O
     let _changing = files.change();
     log.roll()?;
     files.next_generation();
-    let (zxid, replica, snapshot) = received.into_parts();
-    adopt_snapshot(&files.vfs, &files.dirs, &files.mark, snapshot)?;
-    log.restart_behind(zxid)?;
-    Ok(Outcome::Installed { zxid, replica })
+    let zxid = received.zxid();
+    let (history, replica, rest) = received.into_parts();
+    let adopted = adopt_history(&files.vfs, &files.dirs, &files.mark, history)?;
+    log.restart_adopted(adopted)?;
+    Ok(Outcome::Installed {
+        zxid,
+        replica,
+        rest,
+    })
 }

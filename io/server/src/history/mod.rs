@@ -5,17 +5,18 @@
 //! |---|---|---|
 //! | start from the files | [`recover_member`] | the starting thread |
 //! | save epochs, truncate, adopt a received snapshot | [`Jobs`] | one thread of its own |
-//! | take in the snapshot behind a SNAP | [`Intake`], [`receive_snapshot`] | a thread for each |
+//! | take in what comes behind SNAP | [`Intake`], [`receive_snapshot`] | a thread for each |
 //! | send a learner what it lacks | [`send_backlog`] | a thread for each |
 //! | share the files with snapshots and purge | [`HistoryFiles`] | |
 //!
 //! Nothing here decides: what is to be done is the peer's to say (`zabra-peer`), the formats are `zabra-storage`'s, and
 //! sockets never come here, only bytes.
 //!
-//! A leader's snapshot becomes the history in two steps. An [`Intake`] takes it in, verifies it to its end and makes it
-//! durable, and touches nothing that is there: it may be dropped at any time, as when the link breaks (P12). What comes of
-//! it, a [`Received`], is given to [`Jobs`] if the leader is still followed. From then on there is no way back, and the
-//! peer must hear of nothing else on that link before [`Outcome::Installed`] has come.
+//! A leader's history becomes this server's in two steps. An [`Intake`] takes in what comes behind SNAP: the snapshot and
+//! the transactions up to NEWLEADER. It verifies it to its end and makes it durable, and touches nothing that is there: it
+//! may be dropped at any time, as when the link breaks (P12). What comes of it, a [`Received`], is given to [`Jobs`] if the
+//! leader is still followed. From then on there is no way back, and the peer must hear of nothing else on that link before
+//! [`Outcome::Installed`] has come.
 
 mod backlog;
 mod files;
@@ -25,6 +26,6 @@ mod member;
 
 pub use backlog::{BacklogError, CHUNK_MAX, How, Sent, send_backlog};
 pub use files::{Generation, HistoryFiles, HistoryOptions, Lease};
-pub use intake::{Intake, IntakeError, Progress, Received, receive_snapshot};
+pub use intake::{Intake, Received, receive_snapshot};
 pub use jobs::{Failure, Job, Jobs, Outcome};
 pub use member::{MemberState, recover_member};

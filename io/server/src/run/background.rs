@@ -269,7 +269,7 @@ fn write_image(
         }
         let planned = Duration::from_secs_f64(writer.content_len() as f64 / RATE_MAX);
         if !go_on(planned.saturating_sub(began.elapsed())) {
-            writer.abandon()?;
+            // What was written goes with the writer.
             return Ok(None);
         }
     }

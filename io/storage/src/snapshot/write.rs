@@ -15,21 +15,22 @@ use super::codec::Encoder;
 use super::{Discard, SnapshotError, SnapshotFile, SnapshotTail, read_snapshot};
 use crate::error::{During, Result, StorageError};
 use crate::mark::MarkFile;
-use crate::names::{Compression, TEMP_PREFIX, snapshot_name};
+use crate::names::{Compression, snapshot_name};
 use crate::record::SNAPSHOT_HEADER;
+use crate::temp::TempFile;
 use crate::vfs::{Vfs, VfsFile};
 
 /// Bytes after which a part of the file is synced.
 const SYNC_STEP: u64 = 8 << 20;
 const BUFFER: usize = 256 * 1024;
 
-/// A snapshot in the making. Dropping it leaves a temporary file that the next start removes.
+/// A snapshot in the making. Dropping it removes what was written.
 pub struct SnapshotWriter {
     vfs: Arc<dyn Vfs>,
     dir: PathBuf,
     zxid: Zxid,
     compression: Compression,
-    temp: PathBuf,
+    temp: TempFile,
     encoder: Encoder<FileSink>,
     adler: Adler32,
     content_len: u64,
@@ -41,7 +42,7 @@ pub struct SnapshotWriter {
 pub struct PendingSnapshot {
     vfs: Arc<dyn Vfs>,
     dir: PathBuf,
-    temp_name: Option<String>,
+    temp: TempFile,
     file: SnapshotFile,
     content_len: u64,
 }
@@ -75,21 +76,14 @@ impl SnapshotWriter {
         compression: Compression,
     ) -> Result<Self> {
         let name = snapshot_name(zxid, compression);
-        let temp = snap_dir.join(format!("{TEMP_PREFIX}{owner}{name}"));
-        match vfs.remove(&temp) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(StorageError::io("remove", &temp, e));
-            }
-            _ => {}
-        }
-        let file = vfs.create_new(&temp).during("create", &temp)?;
+        let (temp, file) = TempFile::create(Arc::clone(&vfs), snap_dir, &format!("{owner}{name}"))?;
         let sink = FileSink {
             file,
             buffer: Vec::with_capacity(BUFFER),
             offset: 0,
             synced: 0,
         };
-        let encoder = Encoder::new(sink, compression).during("write", &temp)?;
+        let encoder = Encoder::new(sink, compression).during("write", temp.path())?;
         let mut writer = Self {
             vfs,
             dir: snap_dir.to_owned(),
@@ -109,7 +103,9 @@ impl SnapshotWriter {
     pub fn chunk(&mut self, bytes: &[u8]) -> Result<()> {
         self.adler.write(bytes);
         self.content_len += bytes.len() as u64;
-        self.encoder.write_all(bytes).during("write", &self.temp)
+        self.encoder
+            .write_all(bytes)
+            .during("write", self.temp.path())
     }
 
     /// Bytes taken so far, before compression.
@@ -130,13 +126,13 @@ impl SnapshotWriter {
         let mut adler = self.adler.clone();
         let sections = encode_tail(tail, &mut adler);
         self.chunk(&sections)?;
-        let temp = self.temp;
+        let path = self.temp.path();
         let mut sink = self
             .encoder
             .finish()
             .and_then(FileSink::flushed)
-            .during("write", &temp)?;
-        sink.file.sync_all().during("sync", &temp)?;
+            .during("write", path)?;
+        sink.file.sync_all().during("sync", path)?;
         let len = sink.offset;
         drop(sink);
 
@@ -146,32 +142,25 @@ impl SnapshotWriter {
             name,
             len,
         };
-        let temp_name = name_of(&temp);
-        let written = file_named(temp_name.clone());
+        let written = file_named(self.temp.name().to_owned());
         match read_snapshot(&*self.vfs, &self.dir, &written, &mut Discard) {
             Ok(found) if found == *tail => {}
             Ok(_) => {
                 return Err(bad_snapshot(
-                    &temp,
+                    path,
                     "its tail is not the one written".to_owned(),
                 ));
             }
-            Err(SnapshotError::Io(e)) => return Err(StorageError::io("read back", &temp, e)),
-            Err(e) => return Err(bad_snapshot(&temp, e.to_string())),
+            Err(SnapshotError::Io(e)) => return Err(StorageError::io("read back", path, e)),
+            Err(e) => return Err(bad_snapshot(path, e.to_string())),
         }
         Ok(PendingSnapshot {
             file: file_named(snapshot_name(self.zxid, self.compression)),
             vfs: self.vfs,
             dir: self.dir,
-            temp_name: Some(temp_name),
+            temp: self.temp,
             content_len: self.content_len,
         })
-    }
-
-    /// Gives the snapshot up and removes what was written.
-    pub fn abandon(self) -> Result<()> {
-        drop(self.encoder);
-        self.vfs.remove(&self.temp).during("remove", &self.temp)
     }
 }
 
@@ -183,44 +172,25 @@ impl PendingSnapshot {
     }
 
     /// Gives it its name.
-    fn publish(mut self, mark: Option<&MarkFile>) -> Result<WrittenSnapshot> {
+    fn publish(self, mark: Option<&MarkFile>) -> Result<WrittenSnapshot> {
         let (name, len) = (&self.file.name, self.file.len);
         if let Some(mark) = mark {
             mark.update(|m| {
                 m.snapshots.insert(name.clone(), len);
             });
         }
-        if let Some(temp_name) = self.temp_name.take() {
-            let temp = self.dir.join(temp_name);
-            let done = self.vfs.rename(&temp, &self.dir.join(name));
-            done.during("rename", &temp)?;
-        }
+        self.temp.rename(&self.dir.join(name))?;
         self.vfs.sync_dir(&self.dir).during("sync", &self.dir)?;
         Ok(WrittenSnapshot {
-            file: self.file.clone(),
+            file: self.file,
             content_len: self.content_len,
         })
     }
 
     /// The file as it will be, and its temporary name, which the caller will see to from here on.
-    pub(crate) fn release(mut self) -> (SnapshotFile, String) {
-        let temp_name = self.temp_name.take().unwrap_or_default();
-        (self.file.clone(), temp_name)
+    pub(crate) fn release(self) -> (SnapshotFile, String) {
+        (self.file, self.temp.release())
     }
-}
-
-impl Drop for PendingSnapshot {
-    fn drop(&mut self) {
-        if let Some(name) = self.temp_name.take() {
-            // If it cannot be removed now, the next start will.
-            let _ = self.vfs.remove(&self.dir.join(name));
-        }
-    }
-}
-
-fn name_of(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
 }
 
 fn bad_snapshot(path: &Path, what: String) -> StorageError {
@@ -304,7 +274,7 @@ impl Write for FileSink {
 impl std::fmt::Debug for SnapshotWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SnapshotWriter")
-            .field("temp", &self.temp)
+            .field("temp", &self.temp.path())
             .finish_non_exhaustive()
     }
 }

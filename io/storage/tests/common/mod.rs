@@ -10,14 +10,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use zabra_jute::Encode;
+use zabra_jute::{Encode, Limits};
+use zabra_proto::quorum_packet::Message;
 use zabra_proto::{
     Acl, Perms, SessionId, StatPersisted, TxnHeader, TxnKind, WallMillis, Xid, Zxid,
 };
 use zabra_storage::{
-    Compression, DataDirs, LogOptions, MarkFile, PendingSnapshot, RecoverOptions, Recovered,
-    RecoverySink, Refusal, SnapshotDigest, SnapshotSink, SnapshotTail, SnapshotWriter, Start,
-    StorageError, TxnLog, Vfs, recover,
+    Compression, DataDirs, Incoming, IncomingError, LogOptions, MarkFile, PendingHistory,
+    PendingSnapshot, RecoverOptions, Recovered, RecoverySink, Refusal, SnapshotDigest,
+    SnapshotSink, SnapshotTail, SnapshotWriter, Start, StorageError, TxnLog, Vfs, recover,
 };
 
 /// What recovery handed over.
@@ -138,6 +139,43 @@ pub(crate) fn pending_snapshot(
         SnapshotWriter::begin_as(RECEIVED, Arc::clone(vfs), &snap, zxid, Compression::None)?;
     writer.chunk(&body_of(twin))?;
     writer.finish_pending(&SnapshotTail::default())
+}
+
+/// What a leader sends behind a SNAP: its snapshot's stream, and txns with their decisions up to NEWLEADER.
+pub(crate) fn sent_behind_snap(snapshot: &Twin, txns: &[(Zxid, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = body_of(snapshot);
+    bytes.extend_from_slice(b"\0\0\0\x01/\0\0\0\x0aBenWasHere");
+    for (zxid, data) in txns {
+        let (zxid, txn) = (*zxid, &payload(*zxid, data)[..]);
+        Message::Proposal { zxid, txn }.encode(&mut bytes);
+        Message::Commit { zxid }.encode(&mut bytes);
+    }
+    new_leader().encode(&mut bytes);
+    bytes
+}
+
+pub(crate) fn new_leader() -> Message<'static> {
+    Message::NewLeader {
+        zxid: Zxid::new(9, 0),
+        membership: Some(b"server.1=a:1:2:participant\nversion=0"),
+    }
+}
+
+/// Takes in what a leader sent, in pieces of one length.
+pub(crate) fn take_in(
+    vfs: &Arc<dyn Vfs>,
+    zxid: Zxid,
+    bytes: &[u8],
+    piece: usize,
+) -> Result<(Twin, PendingHistory, Vec<u8>), IncomingError> {
+    let (none, limits) = (Compression::None, Limits::DEFAULT);
+    let mut incoming = Incoming::begin(RECEIVED, vfs, &dirs(), zxid, none, limits)?;
+    let mut twin = Twin::default();
+    for piece in bytes.chunks(piece) {
+        incoming.push(piece, &mut twin)?;
+    }
+    let (history, rest) = incoming.finish()?;
+    Ok((twin, history, rest))
 }
 
 /// Sessions, ACL table and one znode per txn, without the end marker.
