@@ -219,14 +219,14 @@ impl Ensemble {
     /// The role in the server lines wins (features RG-15).
     fn judge_role(&mut self, source: &mut Source) {
         let by_line = self.own_line().map_or(Role::Participant, |line| line.role);
-        if by_line != self.role {
+        if by_line != self.role && source.is_given("peerType") {
             let text = format!(
                 "peerType is {}, but the server lines say {by_line}, and they win",
                 self.role
             );
             source.warn("peerType", text);
-            self.role = by_line;
         }
+        self.role = by_line;
     }
 
     /// Whether these settings are of an ensemble (features RG-13).

@@ -532,18 +532,18 @@ fn one_server_line_runs_standalone_with_a_remark_and_gives_the_client_address() 
 #[test]
 fn the_role_in_the_server_line_wins() {
     let files = Files::with(&[("/data/myid", "4")]);
-    let config = load_with(
-        &format!("{MINIMAL}{THREE}server.4=d:2888:3888:observer\n"),
-        &[],
-        &files,
-    )
-    .unwrap();
-    assert_eq!(this_member(&config).role, Role::Observer);
-    assert!(
-        remarks(&config, Severity::Warning)
+    let says_so = |lines: &str| {
+        let cfg = format!("{MINIMAL}{THREE}server.4=d:2888:3888:observer\n{lines}");
+        let config = load_with(&cfg, &[], &files).unwrap();
+        assert_eq!(this_member(&config).role, Role::Observer);
+        let texts = remarks(&config, Severity::Warning);
+        texts
             .iter()
             .any(|text| text.contains("server lines say observer"))
-    );
+    };
+    assert!(says_so("peerType=participant\n"));
+    // A file that a reconfiguration has rewritten has no such line any more.
+    assert!(!says_so("") && !says_so("peerType=observer\n"));
 }
 
 #[test]
