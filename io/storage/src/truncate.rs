@@ -7,7 +7,7 @@
 //! ```text
 //! zabra-truncation 1
 //! to 100000005
-//! base 0                        the mark's new base, if not 0
+//! base 0                        the mark's new base, if a snapshot is adopted
 //! adopt snapshot.1 1113 zabra-tmp-snapshot.1   the snapshot that replaces the history, with its length
 //! take log.2 894 5 zabra-tmp-log.2             the log behind it, with its length and last zxid
 //! cut log.100000001 894         the segment that holds the txn, and the byte behind it
@@ -38,7 +38,7 @@ use crate::vfs::{Access, Vfs, read_small, replace_small};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Plan {
     to: Zxid,
-    /// The mark's new base; 0 leaves it as it is.
+    /// The mark's new base, if a snapshot is adopted.
     base: Zxid,
     adopt: Option<Adopted>,
     /// With its last zxid.
@@ -284,7 +284,10 @@ impl Plan {
 
     /// The mark never says more than what will be left.
     fn lower(&self, mark: &mut Mark) {
-        mark.base = mark.base.max(self.base);
+        // A leader's snapshot may be older than the one before: what leads on from it is the new log alone.
+        if self.adopt.is_some() {
+            mark.base = self.base;
+        }
         mark.committed = mark.committed.min(self.to);
         let mut segments: Vec<_> = mark.sealed.drain(..).chain(mark.open.take()).collect();
         segments.retain(|s| !self.remove.contains(&s.name));
@@ -347,15 +350,13 @@ impl Plan {
     }
 
     fn stranger(&self, vfs: &dyn Vfs, dirs: &DataDirs) -> Result<Option<String>> {
+        let adopted = self.adopt.as_ref().map(|snapshot| &snapshot.name);
+        let taken = self.take.as_ref().map(|(log, _)| &log.name);
+        let cut = self.cut.as_ref().map(|(log, _)| log);
         let named = |name: &String| {
-            self.keep.contains(name)
-                || self.drop.contains(name)
-                || self.remove.contains(name)
-                || self
-                    .adopt
-                    .as_ref()
-                    .is_some_and(|adopted| adopted.name == *name)
-                || self.cut.as_ref().is_some_and(|(cut, _)| cut == name)
+            let lists = [&self.keep, &self.drop, &self.remove];
+            lists.iter().any(|list| list.contains(name))
+                || [adopted, taken, cut].contains(&Some(name))
         };
         for dir in dirs.each() {
             for entry in vfs.list(dir).during("list", dir)? {

@@ -1,7 +1,8 @@
 //! Power cuts at every operation of a scripted life, with every legal loss of what was not synced (I-14, I-18).
 //!
 //! After each cut the server starts without a hand on the files, has every txn that was flushed, none that was
-//! truncated, no hole; goes on logging; and finds that again.
+//! truncated, no hole (I-15); its epochs have not fallen and are not behind its history (I-11); it goes on logging, and
+//! finds that again. So it is while a leader's history replaces its own, too.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,7 +14,8 @@ use std::sync::Arc;
 use common::{Server, Twin, data_of, dirs, try_recover};
 use zabra_proto::Zxid;
 use zabra_storage::{
-    Compression, PurgeOptions, StorageError, Vfs, adopt_snapshot, purge, truncate,
+    Compression, Epochs, PurgeOptions, StorageError, Vfs, adopt_history, adopt_snapshot, purge,
+    truncate,
 };
 use zabra_testkit::disk::{Fault, FaultHow, FaultOn, FaultyDisk, Subsets};
 
@@ -26,6 +28,8 @@ struct Promise {
     acked: Zxid,
     /// All txns that may be in the history, acked or not: one of these, or a prefix of it.
     possible: Vec<BTreeMap<u64, Vec<u8>>>,
+    /// Accepted and current epoch, at least.
+    epochs: (u32, u32),
 }
 
 /// Runs a script on a disk and notes what it may rely on at each moment.
@@ -33,6 +37,7 @@ struct Script {
     disk: FaultyDisk,
     server: Server,
     promises: Vec<Promise>,
+    epochs: (u32, u32),
 }
 
 impl Script {
@@ -43,6 +48,7 @@ impl Script {
             disk: disk.clone(),
             server,
             promises: Vec::new(),
+            epochs: (0, 0),
         };
         script.promise(script.server.log.last_flushed());
         script
@@ -50,11 +56,26 @@ impl Script {
 
     fn promise(&mut self, acked: Zxid) {
         let possible = vec![self.server.twin.txns.clone()];
+        self.promise_one_of(acked, possible);
+    }
+
+    fn promise_one_of(&mut self, acked: Zxid, possible: Vec<BTreeMap<u64, Vec<u8>>>) {
         self.promises.push(Promise {
             since: self.disk.operations(),
             acked,
             possible,
+            epochs: self.epochs,
         });
+    }
+
+    /// Stores what was promised and accepted, in the order in which a learner has to: the history of an epoch comes
+    /// before the epoch.
+    fn store_epochs(&mut self, accepted: u32, current: u32) {
+        let (vfs, epochs) = (&self.server.vfs, Epochs { accepted, current });
+        epochs.store(&**vfs, &dirs()).unwrap();
+        self.epochs = (accepted, current);
+        let before = self.promises.last().unwrap().clone();
+        self.promise_one_of(before.acked, before.possible);
     }
 
     fn write(&mut self, lens: &[usize]) {
@@ -121,40 +142,87 @@ impl Script {
         self.promise(to);
     }
 
-    fn new_epoch(&mut self) {
+    /// The history goes on in an epoch of its own, whose number is stored before or behind its first txn: as by a leader,
+    /// or as by a learner that crashes between the two.
+    fn new_epoch_stored(&mut self, first: bool) {
         let acked = self.server.log.last_flushed();
-        let next = Zxid::new(acked.epoch() + 1, 1);
-        self.server.append_as(next, 50);
+        let epoch = self.epochs.0 + 1;
+        self.store_epochs(epoch, if first { epoch } else { self.epochs.1 });
+        self.server.append_as(Zxid::new(epoch, 1), 50);
         self.promise(acked);
         let flushed = self.server.log.flush().unwrap();
         self.promise(flushed.last);
+        self.store_epochs(epoch, epoch);
     }
 
-    /// Replaces the state by a leader's, which lacks the last txns of this server and has others instead.
+    fn new_epoch(&mut self) {
+        self.new_epoch_stored(true);
+    }
+
+    /// The history of a leader of a new epoch: of the server's own last txns it lacks some, and has others instead.
+    fn leaders_history(&self, lacks: usize) -> BTreeMap<u64, Vec<u8>> {
+        let mut txns = self.server.twin.txns.clone();
+        for zxid in self.server.twin.txns.keys().rev().take(lacks) {
+            txns.remove(zxid);
+        }
+        for counter in 1..=3 {
+            let zxid = Zxid::new(self.epochs.0 + 1, counter);
+            txns.insert(zxid.0, data_of(Zxid(9), 40));
+        }
+        txns
+    }
+
+    /// Replaces the state by a leader's snapshot that holds everything.
     fn adopt(&mut self, lacks: usize) {
         self.roll();
         let old = self.server.twin.txns.clone();
-        let mut new = old.clone();
-        for zxid in old.keys().rev().take(lacks) {
-            new.remove(zxid);
-        }
-        let common = Zxid(new.keys().next_back().copied().unwrap_or(0));
-        let epoch = self.server.log.last_flushed().epoch() + 1;
-        for counter in 1..=3 {
-            new.insert(Zxid::new(epoch, counter).0, data_of(Zxid(9), 40));
-        }
-        let last = Zxid::new(epoch, 3);
-        self.promises.push(Promise {
-            since: self.disk.operations(),
-            acked: common,
-            possible: vec![old, new.clone()],
-        });
+        let new = self.leaders_history(lacks);
+        let last = Zxid(*new.keys().next_back().unwrap());
+        self.store_epochs(last.epoch(), self.epochs.1);
+        self.promise_one_of(common_part(&old, &new), vec![old, new.clone()]);
         self.server.twin.txns = new;
         let vfs = &self.server.vfs;
         let snapshot = common::pending_snapshot(vfs, &self.server.twin, last).unwrap();
         adopt_snapshot(vfs, &dirs(), self.server.log.mark(), snapshot).unwrap();
         self.server.log.restart_behind(last).unwrap();
         self.promise(last);
+        self.store_epochs(last.epoch(), last.epoch());
+    }
+
+    /// Replaces the history by a leader's whose snapshot holds all but the last `behind` txns. What both histories have,
+    /// this server may have acknowledged: it must be there at every moment, in the one or the other.
+    fn adopt_with_txns(&mut self, lacks: usize, behind: usize) {
+        self.roll();
+        let old = self.server.twin.txns.clone();
+        let new = self.leaders_history(lacks);
+        let epoch = Zxid(*new.keys().next_back().unwrap()).epoch();
+        self.store_epochs(epoch, self.epochs.1);
+        self.promise_one_of(common_part(&old, &new), vec![old, new.clone()]);
+
+        let in_snapshot = new.len() - behind.min(new.len());
+        let snapshot = Twin {
+            txns: new.clone().into_iter().take(in_snapshot).collect(),
+            ..self.server.twin.clone()
+        };
+        let zxid = Zxid(snapshot.txns.keys().next_back().copied().unwrap_or(0));
+        let rest: Vec<(Zxid, Vec<u8>)> = new
+            .iter()
+            .skip(in_snapshot)
+            .map(|(zxid, data)| (Zxid(*zxid), data.clone()))
+            .collect();
+        let vfs = Arc::clone(&self.server.vfs);
+        let bytes = common::sent_behind_snap(&snapshot, &rest);
+        let (_, history, _) = common::take_in(&vfs, zxid, &bytes, 700).unwrap();
+        let adopted = adopt_history(&vfs, &dirs(), self.server.log.mark(), history).unwrap();
+        self.server.log.restart_adopted(adopted).unwrap();
+        self.server.twin.txns = new;
+        for (zxid, data) in rest {
+            let payload = common::payload(zxid, &data);
+            self.server.log.append(zxid, &payload).unwrap();
+        }
+        let last = self.server.log.flush().unwrap().last;
+        self.promise(last);
+        self.store_epochs(epoch, epoch);
     }
 
     /// Ends and starts the server again on the same disk.
@@ -170,6 +238,12 @@ impl Script {
             .find(|p| p.since <= cut)
             .unwrap_or(&self.promises[0])
     }
+}
+
+/// The last txn up to which two histories are the same.
+fn common_part(a: &BTreeMap<u64, Vec<u8>>, b: &BTreeMap<u64, Vec<u8>>) -> Zxid {
+    let same = a.iter().zip(b).take_while(|(a, b)| a == b);
+    Zxid(same.last().map_or(0, |((zxid, _), _)| *zxid))
 }
 
 /// Checks a disk after a power cut; returns how the server found its history.
@@ -189,6 +263,13 @@ fn check(disk: &FaultyDisk, promise: &Promise, what: &str) -> Twin {
         "{what}: {} was acked, found up to {last}",
         promise.acked
     );
+    let epochs = Epochs::load(&*vfs, &dirs(), last).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let (accepted, current) = promise.epochs;
+    assert!(
+        epochs.accepted >= accepted && epochs.current >= current,
+        "{what}: epochs {accepted}, {current} became {epochs:?}"
+    );
+    assert!(last.epoch() <= epochs.current && epochs.current <= epochs.accepted);
     let is_prefix = |whole: &BTreeMap<u64, Vec<u8>>| {
         found.txns.len() == whole.range(..=last.0).count()
             && found.txns.iter().all(|(z, d)| whole.get(z) == Some(d))
@@ -265,11 +346,44 @@ fn life(script: &mut Script) {
     script.write(&[6]);
 }
 
+/// What a member goes through that is brought into step again and again.
+fn members_life(script: &mut Script) {
+    script.write(&[1, 40, 300]);
+    script.new_epoch();
+    script.write(&[10, 600]);
+    script.roll();
+    script.snapshot(Compression::None);
+    script.write(&[700, 8]);
+    // SNAP with a snapshot that is older than what is here.
+    script.adopt_with_txns(1, 5);
+    script.write(&[90]);
+    script.new_epoch_stored(false);
+    script.write(&[5, 5]);
+    // TRUNC behind a SNAP, to a txn of the adopted log.
+    let to = Zxid(*script.server.twin.txns.keys().rev().nth(3).unwrap());
+    script.truncate(to);
+    script.new_epoch_stored(false);
+    script.write(&[2000, 3]);
+    script.save_mark();
+    // SNAP behind a SNAP, with all in the snapshot; and with nothing in it.
+    script.adopt_with_txns(2, 0);
+    script.adopt_with_txns(1, usize::MAX);
+    script.write(&[60]);
+    script.restart();
+    script.write(&[61]);
+    script.adopt_with_txns(0, 2);
+    script.snapshot(Compression::Gzip);
+    script.purge(1);
+    script.write(&[7]);
+}
+
 /// A life drawn from a seed: the same steps in another order, with batches of other sizes.
 fn drawn_life(script: &mut Script, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     for _ in 0..24 {
-        match random.u8(0..17) {
+        match random.u8(0..20) {
+            19 => script.new_epoch_stored(false),
+            17 | 18 => script.adopt_with_txns(random.usize(0..3), random.usize(0..6)),
             16 => script.adopt(random.usize(0..3)),
             0 => script.roll(),
             1 => script.save_mark(),
@@ -308,6 +422,10 @@ fn after_any_power_cut_the_server_starts_and_has_what_it_acknowledged() {
     let disk = FaultyDisk::new();
     let mut script = Script::begin(&disk);
     life(&mut script);
+    images += every_cut(&script, &subsets);
+    let disk = FaultyDisk::new();
+    let mut script = Script::begin(&disk);
+    members_life(&mut script);
     images += every_cut(&script, &subsets);
     let mut seed = 0;
     while images < 6000 {
