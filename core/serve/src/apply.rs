@@ -19,6 +19,9 @@ impl Clients {
     /// to watchers, the reply to who asked, the replies to that connection's reads behind it.
     pub fn apply(&mut self, replica: &mut Replica, commit: &Commit, now: MonoMillis) {
         let payload = Replica::decode(&commit.payload);
+        if let (Some(audit), Txn::CloseSession(txn)) = (&mut self.audit, &payload.txn) {
+            audit.on_session_end(payload.header.session, txn.as_ref(), replica);
+        }
         let mut notifier = Notifier {
             clients: self,
             zxid: commit.zxid,
@@ -26,6 +29,10 @@ impl Clients {
         };
         let applied = replica.apply(&payload, &mut notifier);
         let Payload { header, txn, .. } = &payload;
+        if let (Some(audit), Some(origin)) = (&mut self.audit, &commit.origin) {
+            let is_success = error_of(txn, applied.outcome).is_ok();
+            audit.on_commit(origin, txn, is_success);
+        }
         match (commit.origin, txn) {
             (Some(origin), Txn::CreateSession(t)) if origin.ask == Ask::Session => {
                 self.on_session_granted(origin.conn, header.session, t.timeout_ms);

@@ -10,6 +10,7 @@ use zabra_session::TimeoutBounds;
 use zabra_tree::acl::AclRules;
 use zabra_tree::{WatchTable, Watcher};
 
+use crate::audit::{AuditEntry, AuditTrail};
 use crate::conn::{State, Wait};
 use crate::late::Verdict;
 use crate::load::{ConnectBucket, LoadLimits};
@@ -102,6 +103,8 @@ pub struct Clients {
     pub(crate) latencies: Latencies,
     /// Whether sessions are opened at all.
     pub(crate) serving: bool,
+    /// Who changes what, if that is to be told.
+    pub(crate) audit: Option<AuditTrail>,
 }
 
 /// Longest connect request: one is 45 bytes and the rest of an odd password. Nobody can make the server hold more
@@ -136,7 +139,20 @@ impl Clients {
             stats: ServerStats::default(),
             latencies: Latencies::default(),
             serving: true,
+            audit: None,
         }
+    }
+
+    /// Keeps an audit trail from here on: [`Self::take_audit`].
+    pub fn keep_audit(&mut self) {
+        self.audit.get_or_insert_default();
+    }
+
+    /// The changes whose outcome has become known since the last call, in order.
+    pub fn take_audit(&mut self) -> Vec<AuditEntry> {
+        self.audit
+            .as_mut()
+            .map_or_else(Vec::new, AuditTrail::take_done)
     }
 
     /// Opens sessions from here on, and answers.
@@ -148,6 +164,9 @@ impl Clients {
     /// connection that has said nothing yet may still say a four-letter word.
     pub fn stop_serving(&mut self) {
         self.serving = false;
+        if let Some(audit) = &mut self.audit {
+            audit.on_lost();
+        }
         let asked = |conn: &&Conn| conn.state != State::Greeting && conn.closing().is_none();
         let ids: Vec<ConnId> = self.iter().filter(asked).map(Conn::id).collect();
         for id in ids {
@@ -454,6 +473,9 @@ impl Clients {
         };
         let was_held = conn.held && reason != CloseReason::Stale;
         let waiting = conn.close(reason);
+        if let (Some(audit), CloseReason::SessionGone) = (&mut self.audit, reason) {
+            audit.on_refused(id);
+        }
         if was_held {
             self.on_held_end();
         }
@@ -479,6 +501,9 @@ impl Clients {
         replica: &Replica,
         now: MonoMillis,
     ) {
+        if let Some(audit) = &mut self.audit {
+            audit.on_reply(&origin, error.is_ok());
+        }
         let Some(conn) = self.conn_mut(origin.conn).filter(|c| c.closing().is_none()) else {
             return self.on_late_reply(origin.ask);
         };

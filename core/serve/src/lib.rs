@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod audit;
 mod auth;
 mod clients;
 mod conn;
@@ -31,6 +32,7 @@ mod requests;
 mod stats;
 mod watching;
 
+pub use audit::{AuditClient, AuditEntry, AuditOperation, AuditResult};
 pub use clients::{Clients, ServeOptions, Upstream, Word, WordRequest};
 pub use conn::{CloseReason, Conn};
 pub use late::LateRules;

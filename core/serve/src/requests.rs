@@ -78,6 +78,7 @@ impl Clients {
         echo: Option<Box<str>>,
         upstream: &mut impl Upstream,
     ) {
+        self.note_for_audit(id, asked.op, body);
         let Some(conn) = self.conn_mut(id) else {
             return;
         };
@@ -106,6 +107,15 @@ impl Clients {
         }
         self.outstanding += 1;
         self.throttle(id);
+    }
+
+    fn note_for_audit(&mut self, id: ConnId, op: OpCode, body: &[u8]) {
+        if let Some(mut audit) = self.audit.take() {
+            if let Some(conn) = self.conn(id) {
+                audit.on_request(conn, conn.next_seq, op, body);
+            }
+            self.audit = Some(audit);
+        }
     }
 
     /// What is not served ends the connection, after an answer that does not wait for earlier ones (protocol 4.9).

@@ -59,6 +59,8 @@ pub struct Config {
     pub admin: Admin,
     /// The metrics provider.
     pub metrics: Metrics,
+    /// Whether a line is logged for each change and who asked for it.
+    pub audit: bool,
     /// Alone or in an ensemble, and as which member of it.
     pub mode: Mode,
     /// What else is said of the ensemble.
@@ -247,6 +249,7 @@ impl Config {
             read_only_mode: source.flag("readonlymode.enabled")?,
             admin: Admin::read(&mut source)?,
             metrics: Metrics::read(&mut source)?,
+            audit: audit(&mut source)?,
             mode,
             ensemble,
             notices: Vec::new(),
@@ -367,4 +370,18 @@ fn listen(
         source.refuse(host_key, what, "give an address or a name that resolves")
     })?;
     Ok(Some(Listen::at(host, address, port)))
+}
+
+/// Only the built-in logger is there; whoever configured another wants audits at least.
+fn audit(source: &mut Source) -> Result<bool, ConfigError> {
+    const CLASS: &str = "audit.impl.class";
+    let is_on = source.flag("audit.enable")?;
+    let class = source.text(CLASS).unwrap_or_default();
+    if is_on && !class.ends_with("Slf4jAuditLogger") {
+        let text = format!(
+            "{CLASS} = {class} is a Java class that this server does not have; audits go to standard error"
+        );
+        source.warn(CLASS, text);
+    }
+    Ok(is_on)
 }

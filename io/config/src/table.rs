@@ -107,7 +107,6 @@ const fn bare(row: &'static str, key: &'static str, kind: Kind, default: &'stati
 const TLS: Status = NotBuilt("TLS");
 const SASL: Status = NotBuilt("SASL");
 const ADMIN_SERVER: Status = NotBuilt("the admin server");
-const AUDIT: Status = NotBuilt("the audit log");
 const LOCAL_SESSIONS: Status = NotBuilt("local sessions");
 const OBSERVER_MASTER: Status = NotBuilt("the observer master");
 const MESSAGE_TRACKER: Status = NotBuilt("the message tracker");
@@ -347,8 +346,8 @@ const ADMIN: &[Setting] = &[
     prop("AD-12", "admin.rateLimiterIntervalInMS", Int, "300000").is(S, ADMIN_SERVER, "ms between restores"),
     file("CP-42", "metricsProvider.className", Class, "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider").is(M, Acts, "Default or Null; Prometheus is not built yet: a line at start"),
     file("CP-43", "metricsProvider.*", Text, "").is(M, NotBuilt("the Prometheus endpoint"), "settings of the metrics provider"),
-    prop("SP-63", "audit.enable", Bool, "false").is(S, AUDIT, "one line per change"),
-    prop("SP-63", "audit.impl.class", Class, "org.apache.zookeeper.audit.Slf4jAuditLogger").is(S, AUDIT, "Java class that writes it"),
+    prop("SP-63", "audit.enable", Bool, "false").is(S, Acts, "logs one line per change: who, from where, what, with what result"),
+    prop("SP-63", "audit.impl.class", Class, "org.apache.zookeeper.audit.Slf4jAuditLogger").is(S, Accepted, "Java class that writes it; there is one audit log here, to standard error"),
     file("CP-44", "jvm.pause.monitor", Bool, "false").is(R, STALLS, "logs pauses of the process"),
     file("CP-45", "jvm.pause.warn-threshold.ms", Long, "10000").is(R, STALLS, "ms from which one is a warning"),
     file("CP-45", "jvm.pause.info-threshold.ms", Long, "1000").is(R, STALLS, "ms from which one is logged"),

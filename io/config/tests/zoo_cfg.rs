@@ -383,7 +383,7 @@ fn settings_of_java_are_accepted_in_silence() {
 #[test]
 fn what_is_not_built_yet_gets_one_line_per_part() {
     let config = load(
-        "ssl.keyStore.location=/k\nssl.keyStore.password=hunter2\nsecureClientPort=2281\naudit.enable=true\n",
+        "ssl.keyStore.location=/k\nssl.keyStore.password=hunter2\nsecureClientPort=2281\npathStats.enabled=true\n",
     );
     let texts = remarks(&config, Severity::Warning);
     assert_eq!(
@@ -391,7 +391,7 @@ fn what_is_not_built_yet_gets_one_line_per_part() {
         [
             "zoo.cfg:4: TLS: not built yet, so that ssl.keyStore.location, ssl.keyStore.password, secureClientPort have no effect",
             "zoo.cfg:6: secureClientPort: TLS is not built yet, nothing listens at 0.0.0.0:2281",
-            "zoo.cfg:7: the audit log: not built yet, so that audit.enable has no effect",
+            "zoo.cfg:7: request path statistics: not built yet, so that pathStats.enabled has no effect",
         ]
     );
     assert!(!format!("{config:?}").contains("hunter2"));
@@ -760,6 +760,19 @@ fn a_system_property_from_the_environment_acts() {
     let config = Config::from_bytes("zoo.cfg", MINIMAL.as_bytes(), &properties, &Nowhere).unwrap();
     assert_eq!(config.storage.snap_count, 55);
     assert_eq!(config.limits.packet_max_bytes, 2_000_000);
+}
+
+#[test]
+fn changes_are_audited_where_that_is_set_whatever_class_shall_do_it() {
+    assert!(!load("").audit);
+    let own = "audit.enable=true\naudit.impl.class=com.example.Logger\n";
+    let config = load(own);
+    assert!(config.audit);
+    let warned = remarks(&config, Severity::Warning);
+    assert!(
+        warned.iter().any(|w| w.contains("com.example.Logger")),
+        "{warned:?}"
+    );
 }
 
 mod robustness {

@@ -8,11 +8,13 @@
 //! - [`history`]: what a member does to its history on disk, off the poller.
 //! - `links`: the sockets between the servers of an ensemble.
 //! - [`net`]: listeners, sockets, the readiness loop's system calls.
+//! - [`audit`]: who changed what, line by line.
 //! - [`words`]: the answers to four-letter words.
 //! - [`stats`]: what is counted.
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod history;
 mod links;
 pub mod net;

@@ -25,7 +25,8 @@ pub fn run(tested: Peer, rounds: u32, seed: u64) -> Result<String> {
     // With three the rounds are quick, so they get the greater part.
     let of_five = rounds / 5;
     for (servers, rounds) in [(3, rounds - of_five), (5, of_five)] {
-        let name = format!("chaos: {rounds} rounds with {servers} servers of {tested}, seed {seed}");
+        let name =
+            format!("chaos: {rounds} rounds with {servers} servers of {tested}, seed {seed}");
         Scene::play(&name, |dir| {
             // A thread of its own: it moves to another network for good.
             let played = std::thread::scope(|scope| {

@@ -320,7 +320,9 @@ fn join(dir: &Path, peer: Peer, znodes: u32) -> Result<String> {
         times.push(start.elapsed());
     }
     times.sort_unstable();
-    Ok(format!("joined after {times:?}, the process' start included"))
+    Ok(format!(
+        "joined after {times:?}, the process' start included"
+    ))
 }
 
 fn fill(addr: SocketAddr, znodes: u32) -> Result<()> {

@@ -20,6 +20,7 @@ use zabra_storage::{
 use super::background::{Work, write_snapshot};
 use super::member::History;
 use super::{Background, Loader, Replaced, member, options};
+use crate::audit::AuditLog;
 use crate::history::HistoryFiles;
 use crate::links::BindError;
 use crate::net::{Admission, Interest, Listener, ListenerOptions, Poller, Source, Waker};
@@ -107,9 +108,15 @@ impl RunError {
 
 /// A server's whole life: until SIGTERM or SIGINT, or until its disk fails.
 pub fn run(config: Config) -> Result<(), RunError> {
-    let mut server = Server::start(config)?;
-    server.stop_on_signals()?;
-    Ok(server.run()?)
+    let audit = AuditLog::new(config.audit);
+    let started = Server::start(config).and_then(|mut server| {
+        server.stop_on_signals()?;
+        Ok(server)
+    });
+    if started.is_err() {
+        audit.not_started();
+    }
+    Ok(started?.run()?)
 }
 
 /// A server whose port is open and whose state is loaded.
@@ -220,6 +227,7 @@ impl Server {
             lock,
         } = self;
         info!(%address, "listening for clients");
+        seat.audit.started();
         let background = thread::Builder::new()
             .name("background".to_owned())
             .spawn({
@@ -512,6 +520,10 @@ fn seat(parts: SeatParts) -> Seat {
         clients.stop_serving();
         last_tick = MonoMillis(now.mono.0.saturating_sub(tick_ms));
     }
+    let audit = AuditLog::new(config.audit);
+    if audit.is_on() {
+        clients.keep_audit();
+    }
     Seat {
         doorway: parts.doorway,
         clients,
@@ -527,6 +539,7 @@ fn seat(parts: SeatParts) -> Seat {
         snapshots: parts.snapshots,
         snapshot_runs: false,
         desk: parts.desk,
+        audit,
         signals: None,
         last_tick,
         last_sweep: now.mono,

@@ -19,6 +19,7 @@ impl Seat {
             self.answer_words(now);
             if !self.effects.is_empty() {
                 self.carry_out_effects(now);
+                self.audit.write(&mut self.clients);
             } else if self.clients.has_resumable() {
                 self.resume(now);
             } else {

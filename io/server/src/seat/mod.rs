@@ -47,6 +47,7 @@ pub use mail::Mailbox;
 pub(crate) use member::{Listeners, Member, MemberLetter, MemberOptions, listen};
 pub(crate) use snapshots::SnapshotPlan;
 
+use crate::audit::AuditLog;
 use crate::history::Failure;
 use crate::links::BindError;
 use crate::net::{ReadOutcome, Ready, Source};
@@ -127,6 +128,7 @@ pub struct Seat {
     pub(crate) snapshots: SnapshotPlan,
     pub(crate) snapshot_runs: bool,
     pub(crate) desk: Desk,
+    pub(crate) audit: AuditLog,
     pub(crate) signals: Option<UnixStream>,
     pub(crate) tick_ms: u64,
     pub(crate) last_tick: MonoMillis,
@@ -486,6 +488,7 @@ impl Seat {
         if !self.stopping {
             self.stopping = true;
             self.stops_by = None;
+            self.audit.stopping();
             self.doorway.stop_listening();
         }
     }
