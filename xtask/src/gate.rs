@@ -62,9 +62,15 @@ pub(crate) fn full() -> Vec<Stage> {
         },
         Stage {
             name: "interop",
-            minutes: 20,
+            minutes: 15,
             counts: tests,
-            run: interop::stage,
+            run: interop::standalone,
+        },
+        Stage {
+            name: "ensembles",
+            minutes: 11,
+            counts: tests,
+            run: interop::ensembles,
         },
         Stage {
             name: "fuzz replay",

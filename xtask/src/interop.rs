@@ -20,10 +20,19 @@ pub(crate) fn report(workspace: &Workspace, args: &[String]) -> anyhow::Result<b
     Ok(shell::run(command.args(args), Duration::MAX)?.success)
 }
 
-/// The stage of the gate: every suite.
-pub(crate) fn stage(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
+/// The stage of the gate for standalone servers.
+pub(crate) fn standalone(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
+    stage(workspace, limit, "standalone")
+}
+
+/// The stage of the gate for ensembles, mixed ones and real processes under faults.
+pub(crate) fn ensembles(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
+    stage(workspace, limit, "ensembles")
+}
+
+fn stage(workspace: &Workspace, limit: Duration, suites: &str) -> anyhow::Result<Outcome> {
     build(workspace)?;
-    let run = shell::run(command(workspace).arg("all"), limit)?;
+    let run = shell::run(command(workspace).arg(suites), limit)?;
     Ok(Outcome::Ran {
         tally: Tally::of_interop(&run.stdout),
         success: run.success,

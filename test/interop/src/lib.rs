@@ -7,6 +7,9 @@
 //!
 //! Where to go next: [`packages`] installs the peers, [`peer`] runs them, [`wire`] speaks to them; then one module per
 //! suite: [`kazoo`], [`diff`], [`directed`], [`zkcli`], [`files`], [`words`].
+//!
+//! Ensembles are started and broken through [`ensemble`], under the checking client of [`load`]; their suites are
+//! [`mixed`], [`rolling`] and [`chaos`], and [`gap`] for figures.
 
 pub mod chaos;
 pub mod diff;

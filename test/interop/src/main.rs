@@ -107,26 +107,46 @@ enum Suite {
     Files,
     /// The four-letter words
     Words,
-    /// Everything
+    /// Every suite of standalone servers
+    Standalone,
+    /// Every suite of ensembles
+    Ensembles,
+    /// Everything but figures
     All,
 }
 
+/// What one server can show.
+const STANDALONE: &[Suite] = &[
+    Suite::Words,
+    Suite::Directed,
+    Suite::Zkcli,
+    Suite::Diff,
+    Suite::Files,
+    Suite::Kazoo { record: false },
+];
+
+/// What takes several.
+const ENSEMBLES: &[Suite] = &[
+    Suite::Mixed,
+    Suite::Rolling,
+    Suite::Chaos { rounds: None },
+    Suite::Kazoo3 {
+        record: false,
+        observer: false,
+    },
+];
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let suites: &[Suite] = match cli.suite {
-        Suite::All => &[
-            Suite::Words,
-            Suite::Directed,
-            Suite::Zkcli,
-            Suite::Diff,
-            Suite::Files,
-            Suite::Kazoo { record: false },
-        ],
-        ref one => std::slice::from_ref(one),
+    let suites = match cli.suite {
+        Suite::Standalone => STANDALONE.to_vec(),
+        Suite::Ensembles => ENSEMBLES.to_vec(),
+        Suite::All => [STANDALONE, ENSEMBLES].concat(),
+        one => vec![one],
     };
     let mut code = ExitCode::SUCCESS;
     for suite in suites {
-        let (name, result) = run(*suite, &cli.how);
+        let (name, result) = run(suite, &cli.how);
         if conclude(name, result).is_err() {
             code = ExitCode::FAILURE;
         }
@@ -180,6 +200,8 @@ fn run(suite: Suite, how: &How) -> (&'static str, Result<String>) {
         Suite::Zkcli => ("zkcli", zkcli::run(peer)),
         Suite::Files => ("files", files::run(peer, how.txns, how.long)),
         Suite::Words => ("words", words::run(peer)),
-        Suite::All => unreachable!("`all` is a list of the others"),
+        Suite::Standalone | Suite::Ensembles | Suite::All => {
+            unreachable!("these are lists of the others")
+        }
     }
 }
