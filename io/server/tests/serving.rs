@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
+mod ensemble;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -25,6 +25,11 @@ impl PatientStream {
         }
     }
 
+    /// What was read before and is not taken yet.
+    pub(crate) fn take_before(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.before)
+    }
+
     /// Writes all of it.
     pub(crate) fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {

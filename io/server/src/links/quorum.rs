@@ -504,9 +504,8 @@ impl QuorumPort {
     }
 
     fn remove(&mut self, id: LinkId) {
-        if let Some(link) = self.links.remove(&(id.0 as u32))
-            && link.is_shared()
-        {
+        if let Some(link) = self.links.remove(&(id.0 as u32)) {
+            // A thread may have another handle of the socket, by which it would live on.
             link.socket.shut();
         }
     }

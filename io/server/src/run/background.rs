@@ -215,7 +215,7 @@ pub(super) fn write_snapshot(
     };
     let _changing = history.map(HistoryFiles::change);
     if history.map(HistoryFiles::generation) != generation {
-        writer.abandon()?;
+        // What was written goes with the writer.
         return Ok(None);
     }
     writer.finish(&tail, Some(&work.mark))?;
@@ -256,7 +256,6 @@ fn write_image(
             is_there.then(|| image.walk.chunk(&replica.tree, CHUNK_LEN, &mut chunk))
         };
         let Some(is_last) = is_last else {
-            writer.abandon()?;
             return Ok(None);
         };
         if is_last {

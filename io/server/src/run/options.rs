@@ -207,7 +207,9 @@ pub(super) fn links(config: &Config, this: &ThisMember) -> MemberOptions {
 }
 
 pub(super) fn history(config: &Config, tree: TreeOptions) -> HistoryOptions {
+    let value_len_max = config.limits.record_max_bytes();
     HistoryOptions {
+        packet_limits: zabra_jute::Limits { value_len_max },
         compression: compression(config),
         tree,
         snapshot_size_factor: config.ensemble.snapshot_size_factor,

@@ -264,7 +264,8 @@ impl Member {
             let (files, mailbox) = (Arc::clone(&self.history), Arc::clone(&self.mailbox));
             let begun = spawn("snapshot intake", move || {
                 let received = receive_snapshot(&files, zxid, &mut stream);
-                let received = received.map(Box::new).map_err(|error| error.to_string());
+                let received = received.map(|received| Box::new((received, stream.take_before())));
+                let received = received.map_err(|error| error.to_string());
                 mailbox.post(|letters| {
                     let letter = MemberLetter::SnapshotReceived(link, received);
                     letters.member.push(letter);
@@ -550,17 +551,34 @@ impl Seat {
                 self.fatal.get_or_insert(Fatal::History(failure));
                 return;
             }
-            Outcome::Installed { zxid, replica } => {
-                self.replace_replica(replica);
-                Input::SnapshotInstalled(zxid)
-            }
+            Outcome::Installed {
+                zxid,
+                replica,
+                rest,
+            } => return self.on_installed(zxid, replica, rest, now),
         };
-        let is_installed = matches!(done, Input::SnapshotInstalled(_));
+        self.tell_peer(now, done);
+    }
+
+    fn tell_peer(&mut self, now: Now, input: Input<'_>) {
         let replica = effects::read(&self.replica);
-        self.peer.step(now, done, &replica.tree, &mut self.effects);
-        drop(replica);
-        if is_installed {
-            self.read_on_behind_snapshot(now);
+        self.peer.step(now, input, &replica.tree, &mut self.effects);
+    }
+
+    /// A leader's history is this server's. What the leader sent behind the snapshot is in the log with it, so the peer
+    /// hears of that before anything else.
+    fn on_installed(&mut self, zxid: Zxid, replica: Box<Replica>, mut rest: Vec<u8>, now: Now) {
+        self.replace_replica(replica);
+        self.tell_peer(now, Input::SnapshotInstalled(zxid));
+        let poller = self.doorway.sockets.poller();
+        let Some(member) = &mut self.member else {
+            return;
+        };
+        if let Some((link, mut more)) = member.installing.take() {
+            info!(%zxid, "the leader's snapshot is installed");
+            rest.append(&mut more);
+            member.quorum.take_back_input(link, Ok(rest), poller);
+            self.deliver(link, now);
         }
     }
 
@@ -573,19 +591,6 @@ impl Seat {
         };
         // Without a thread it is done here.
         let _ = spawn("drop tree", move || drop(old));
-    }
-
-    fn read_on_behind_snapshot(&mut self, now: Now) {
-        let poller = self.doorway.sockets.poller();
-        let Some(member) = &mut self.member else {
-            return;
-        };
-        if let Some((link, rest)) = member.installing.take() {
-            info!("the leader's snapshot is installed");
-            member.quorum.take_back_input(link, Ok(rest), poller);
-            self.take_news(now);
-            self.deliver(link, now);
-        }
     }
 }
 
