@@ -58,6 +58,12 @@ impl TempFile {
         Ok(())
     }
 
+    /// Removes it.
+    pub(crate) fn remove(mut self) -> Result<()> {
+        self.name = None;
+        self.vfs.remove(&self.path).during("remove", &self.path)
+    }
+
     /// Leaves it where it is, for the caller to see to.
     pub(crate) fn release(mut self) -> String {
         self.name.take().unwrap_or_default()

@@ -127,7 +127,7 @@ fn walk(files: &HistoryFiles, learner: Zxid, up_to: Zxid) -> Result<Option<How>,
         logs.into_iter().map(|(_, entry)| entry.name),
         around,
         trust(files),
-        PAYLOAD_MAX_DEFAULT,
+        payload_max(files),
     )?;
     let mut walk = Walk::new(learner);
     // Behind `up_to` the log is being written: nothing there is looked at.
@@ -212,7 +212,7 @@ fn behind(files: &HistoryFiles, from: Zxid) -> Result<LogReader, StorageError> {
         logs(files)?.into_iter().map(|(_, entry)| entry.name),
         from,
         trust(files),
-        PAYLOAD_MAX_DEFAULT,
+        payload_max(files),
     )
 }
 
@@ -230,6 +230,11 @@ fn logs(files: &HistoryFiles) -> Result<Vec<(Zxid, DirEntry)>, StorageError> {
         .collect();
     logs.sort_by_key(|(first, _)| *first);
     Ok(logs)
+}
+
+/// What recovery believes.
+fn payload_max(files: &HistoryFiles) -> usize {
+    PAYLOAD_MAX_DEFAULT.max(files.options.packet_limits.value_len_max)
 }
 
 /// The mark in memory says more than that on the disk.

@@ -162,6 +162,12 @@ impl SnapshotWriter {
             content_len: self.content_len,
         })
     }
+
+    /// Gives the snapshot up and removes what was written.
+    pub fn abandon(self) -> Result<()> {
+        drop(self.encoder);
+        self.temp.remove()
+    }
 }
 
 impl PendingSnapshot {
