@@ -41,6 +41,8 @@ pub(crate) struct Ensemble {
     ports: Vec<[KeptPort; 2]>,
     lines: String,
     members: Vec<Option<Running>>,
+    /// So many of the last ones observe.
+    observers: usize,
 }
 
 impl Ensemble {
@@ -53,7 +55,17 @@ impl Ensemble {
             members: ports.iter().map(|_| None).collect(),
             ports,
             lines: lines.to_owned(),
+            observers: 0,
         }
+    }
+
+    /// Three that vote and one that observes run, and one leads.
+    pub(crate) fn started_with_observer() -> Self {
+        let mut ensemble = Self::new(4, "");
+        ensemble.observers = 1;
+        (1..=4).for_each(|sid| ensemble.start(sid));
+        ensemble.until_in_step();
+        ensemble
     }
 
     /// All of them run, and one leads.
@@ -90,7 +102,11 @@ impl Ensemble {
         );
         for (sid, [quorum, election]) in (1..).zip(&self.ports) {
             let (quorum, election) = (quorum.number, election.number);
-            text.push_str(&format!("server.{sid}=127.0.0.1:{quorum}:{election}\n"));
+            let observes = sid + self.observers > self.ports.len();
+            let role = if observes { "observer" } else { "participant" };
+            text.push_str(&format!(
+                "server.{sid}=127.0.0.1:{quorum}:{election}:{role}\n"
+            ));
         }
         let file = home.join("zoo.cfg");
         std::fs::write(&file, text).unwrap();
@@ -148,7 +164,8 @@ impl Ensemble {
             let modes = ensemble.modes();
             let count = |wanted: &str| modes.iter().filter(|(_, mode)| mode == wanted).count();
             let leader = modes.iter().find(|(_, mode)| mode == "leader");
-            let settled = count("leader") == 1 && count("follower") + 1 == modes.len();
+            let learners = count("follower") + count("observer");
+            let settled = count("leader") == 1 && learners + 1 == modes.len();
             leader.map(|(sid, _)| *sid).filter(|_| settled)
         })
     }
