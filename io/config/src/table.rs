@@ -161,7 +161,7 @@ const STORAGE: &[Setting] = &[
     prop("SP-73", "closeSessionTxn.enabled", Bool, "true").is(R, Acts, "closeSession transactions list the ephemerals"),
     prop("SP-25", "flushDelay", Long, "0").is(S, Acts, "ms after a flush of the log for which the next one is held back, to take more transactions along; 0 is not at all"),
     prop("SP-26", "maxWriteQueuePollTime", Long, "").is(R, Acts, "ms without a further transaction after which a flush is held back no longer; flushDelay / 3"),
-    prop("SP-27", "maxBatchSize", Int, "1000").is(S, Acts, "transactions that one flush of the log takes at most, and that end its being held back"),
+    prop("SP-27", "maxBatchSize", Int, "1000").is(S, Acts, "transactions that one flush of the log takes at most, and that end its being held back; 1000 without a flushDelay is no bound"),
 ];
 
 #[rustfmt::skip]

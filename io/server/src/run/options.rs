@@ -240,8 +240,19 @@ pub(super) fn flush(config: &Config) -> FlushRules {
     FlushRules {
         delay_ms: storage.flush_delay.as_millis() as u64,
         quiet_ms: storage.write_queue_poll_max.as_millis() as u64,
-        batch_max: storage.batch_max.map_or(usize::MAX, |max| max as usize),
+        batch_max: batch_max(storage.batch_max, storage.flush_delay),
     }
+}
+
+/// Apache's `maxBatchSize`, where none is given.
+const BATCH_MAX_DEFAULT: u32 = 1000;
+
+/// With nothing said about it a flush takes all that a round has brought: to cut that up would only mean more flushes for
+/// the same transactions.
+fn batch_max(configured: Option<u32>, delay: Duration) -> usize {
+    let is_default = configured == Some(BATCH_MAX_DEFAULT) && delay.is_zero();
+    let bound = configured.filter(|_| !is_default);
+    bound.map_or(usize::MAX, |max| max as usize)
 }
 
 pub(super) fn compression(config: &Config) -> Compression {
@@ -254,4 +265,18 @@ pub(super) fn compression(config: &Config) -> Compression {
 
 fn millis(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flush_is_bounded_where_it_may_be_held_back_or_a_bound_is_given() {
+        let (none, some) = (Duration::ZERO, Duration::from_millis(5));
+        assert_eq!(batch_max(Some(1000), none), usize::MAX);
+        assert_eq!(batch_max(Some(1000), some), 1000);
+        assert_eq!(batch_max(Some(999), none), 999);
+        assert_eq!(batch_max(None, some), usize::MAX);
+    }
 }
