@@ -620,6 +620,28 @@ fn a_follower_that_acknowledges_nothing_is_dropped_after_sync_limit() {
 }
 
 #[test]
+fn a_follower_that_has_nothing_to_acknowledge_is_not_late() {
+    let mut lead = Lead::serving(3);
+    lead.introduce(TWO, Sid(2), 1);
+    lead.ack_epoch(TWO, z(1, 3));
+    lead.ack(TWO, z(2, 0));
+    let mut now = NOW;
+    for _ in 0..40 {
+        now = now.after(500);
+        let pong = Message::Ping {
+            zxid: z(2, 0),
+            touched: Some(Vec::new()),
+        };
+        for link in [ONE, TWO] {
+            lead.leader
+                .on_packet(link, &pong, &mut lead.history, now, &mut lead.did);
+        }
+        lead.leader.tick(now, &mut lead.did);
+    }
+    assert!(!lead.has_closed(TWO));
+}
+
+#[test]
 fn fast_heartbeats_are_promised_only_where_every_voter_knows_them() {
     let mut lead = Lead::serving(3);
     lead.leader.tick(NOW.after(1000), &mut lead.did);

@@ -88,7 +88,8 @@ impl Leader {
         learner.acked = learner.acked.max(up_to);
         learner.stage = Stage::Synced { held };
         let (sid, observes) = (learner.sid, learner.observes);
-        if self.proposed > learner.acked && !observes {
+        // An epoch without proposals has nothing to be acknowledged.
+        if self.proposed > learner.acked && self.proposed.counter() > 0 && !observes {
             learner.oldest_unacked = Some((self.proposed, now));
         }
         match &mut self.phase {
