@@ -347,7 +347,7 @@ pub(crate) mod tests {
         let mut leader = Told::new(Sid(2));
         leader.append(9);
         leader.elect(Sid(2));
-        [48, 36, 127].map(|len| leader.append(len));
+        [48, 36, 127].into_iter().for_each(|len| leader.append(len));
         let sizes = leader.0.proposals;
         assert_eq!(
             (sizes.last, sizes.min, sizes.max),
