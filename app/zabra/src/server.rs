@@ -56,6 +56,11 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         tracing::error!("{error}");
         return ExitCode::from(error.exit().code());
     }
+    if let Err(error) = config.back_up_members() {
+        tracing::warn!(
+            "the members in zoo.cfg cannot be copied to a file beside it: {error}; reconfig will not last"
+        );
+    }
     if invocation == Invocation::Nothing {
         tracing::info!(
             "no configuration given: standalone on 127.0.0.1:2181, data in ./zabra-data; connect with any ZooKeeper client, \

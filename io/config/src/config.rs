@@ -269,6 +269,15 @@ impl Config {
         Some(MembershipFiles::of(file))
     }
 
+    /// Keeps a copy of a static file with members in it, which a membership that others decide will take out.
+    pub fn back_up_members(&self) -> std::io::Result<()> {
+        let files = self.membership_files();
+        match files.filter(|_| self.ensemble.dynamic_file.is_none()) {
+            Some(files) => files.back_up(),
+            None => Ok(()),
+        }
+    }
+
     /// The data directory as written; [`Storage::snapshot_dir`] is what lies in it.
     pub fn data_dir(&self) -> &Path {
         &self.storage.data_dir

@@ -342,10 +342,20 @@ mod tests {
     }
 
     #[test]
-    fn the_copy_is_what_the_static_file_was() {
-        let case = Case::new("# a comment\n");
-        case.files().back_up().expect("copied");
-        assert_eq!(case.read("zoo.cfg.bak"), case.read("zoo.cfg"));
+    fn a_file_with_members_is_copied_where_they_may_change_and_only_there() {
+        for (lines, is_copied) in [
+            (MEMBERS.to_owned(), false),
+            (format!("{MEMBERS}\nreconfigEnabled=true"), true),
+        ] {
+            let case = Case::new(&format!("# a comment\n{lines}\n"));
+            let invocation = Invocation::File(case.path("zoo.cfg"));
+            let config = Config::load(&invocation, &SystemProperties::new()).expect("it starts");
+            config.back_up_members().expect("copied");
+            assert_eq!(case.path("zoo.cfg.bak").exists(), is_copied);
+            if is_copied {
+                assert_eq!(case.read("zoo.cfg.bak"), case.read("zoo.cfg"));
+            }
+        }
     }
 
     #[test]
