@@ -22,6 +22,9 @@ const VERIFY_EVERY: u32 = 5;
 /// # Errors
 /// Something was not as promised, or the server is missing.
 pub fn run(tested: Peer, rounds: u32, seed: u64) -> Result<String> {
+    Scene::play(format_args!("chaos: the client finds what {tested} loses"), |dir| {
+        lose(dir, tested)
+    })?;
     // With three the rounds are quick, so they get the greater part.
     let of_five = rounds / 5;
     for (servers, rounds) in [(3, rounds - of_five), (5, of_five)] {
@@ -39,6 +42,31 @@ pub fn run(tested: Peer, rounds: u32, seed: u64) -> Result<String> {
         })?;
     }
     Ok(format!("{rounds} rounds"))
+}
+
+/// The client itself: a majority that loses its disks loses what was acknowledged, and that must not pass unseen.
+fn lose(dir: &Path, tested: Peer) -> Result<String> {
+    let plan = Plan::brisk(vec![Seat::voter(tested); 3]);
+    let mut ensemble = Ensemble::start(dir, &plan)?;
+    let load = Load::start(&ensemble)?;
+    load.await_progress()?;
+    load.settle()?;
+    for sid in ensemble.sids() {
+        ensemble.member(sid).kill()?;
+    }
+    for sid in [1, 2] {
+        ensemble.member(sid).wipe()?;
+        ensemble.member(sid).start()?;
+    }
+    ensemble.await_service()?;
+    match load.verify_at_rest(&ensemble) {
+        Ok(()) => anyhow::bail!("nothing was found"),
+        Err(error) => {
+            let found = format!("{error:#}");
+            ensure!(found.contains("is lost"), "something else was found: {found}");
+            Ok(format!("found: {found}"))
+        }
+    }
 }
 
 fn play(dir: &Path, tested: Peer, servers: u8, rounds: u32, seed: u64) -> Result<String> {

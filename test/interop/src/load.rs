@@ -325,12 +325,16 @@ impl Load {
     pub fn verify(&self, ensemble: &mut Ensemble) -> Result<()> {
         ensemble.await_service()?;
         self.settle()?;
-        let verified = self.verify_settled(ensemble);
+        let verified = self.verify_at_rest(ensemble);
         self.resume();
         verified
     }
 
-    fn verify_settled(&self, ensemble: &Ensemble) -> Result<()> {
+    /// The same when the workers are at rest, and stay so.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub fn verify_at_rest(&self, ensemble: &Ensemble) -> Result<()> {
         self.verify_sync(ensemble)?;
         let trees = self.trees(ensemble)?;
         let (_, first) = trees.first().context("nobody to be asked")?;

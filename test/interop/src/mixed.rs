@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use crate::ensemble::{Ensemble, Member, Plan, Role, Seat, Sid};
 use crate::load::Load;
 use crate::peer::{Line, Peer};
-use crate::scene::{Scene, Tail};
+use crate::scene::{Faults, Scene, Tail};
 
 /// Runs every scenario with Apache 3.9, and in a long run with every line.
 ///
@@ -26,12 +26,15 @@ pub fn run(tested: Peer, long: bool) -> Result<String> {
         ("observes Apache", observer),
         ("is observed by Apache", observed),
     ];
+    let mut faults = Faults::default();
     for line in lines {
         for (what, scenario) in scenarios {
             let name = format!("mixed: {tested} {what} {line}");
-            Scene::play(&name, |dir| scenario(dir, tested, Peer::Apache(*line)))?;
+            let played = Scene::play(&name, |dir| scenario(dir, tested, Peer::Apache(*line)));
+            faults.note(played)?;
         }
     }
+    faults.conclude()?;
     Ok(format!(
         "{} scenarios with each of {} Apache lines",
         scenarios.len(),

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use crate::ensemble::{Ensemble, Form, Plan, Seat, Sid};
 use crate::load::{Load, Timeouts};
 use crate::peer::{Line, Peer};
-use crate::scene::Scene;
+use crate::scene::{Faults, Scene};
 
 /// Members of the ensemble.
 const MEMBERS: usize = 3;
@@ -22,6 +22,7 @@ const MEMBERS: usize = 3;
 /// Something was lost, or a peer is missing.
 pub fn run(tested: Peer, long: bool) -> Result<String> {
     let lines: &[Line] = if long { &Line::ALL } else { &[Line::V3_9] };
+    let mut faults = Faults::default();
     for line in lines {
         for form in [Form::Static, Form::Dynamic] {
             let how = match form {
@@ -29,9 +30,11 @@ pub fn run(tested: Peer, long: bool) -> Result<String> {
                 Form::Dynamic => "dynamic",
             };
             let name = format!("rolling: Apache {line} to {tested} and back, {how} configuration");
-            Scene::play(&name, |dir| there_and_back(dir, tested, *line, form))?;
+            let played = Scene::play(&name, |dir| there_and_back(dir, tested, *line, form));
+            faults.note(played)?;
         }
     }
+    faults.conclude()?;
     Ok(format!(
         "{} ensembles of {MEMBERS} became {tested} and went back",
         2 * lines.len()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::ensemble::Member;
-use crate::step::step;
+use crate::step::{Missing, step};
 use crate::wire::{Body, Hello, Wire, op};
 
 /// Writes of a tail.
@@ -19,6 +19,36 @@ const LOG_LIMIT: Duration = Duration::from_secs(10);
 /// A step of a suite in a directory of its own.
 #[derive(Debug)]
 pub struct Scene;
+
+/// What became of several scenes that are all played, whatever became of the ones before.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<String>);
+
+impl Faults {
+    /// Keeps what went wrong in one.
+    ///
+    /// # Errors
+    /// Something is missing: then so it is for the others.
+    pub fn note(&mut self, played: Result<()>) -> Result<()> {
+        match played {
+            Err(error) if error.is::<Missing>() => Err(error),
+            Err(error) => {
+                self.0.push(format!("{error:#}"));
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Fails with everything that went wrong.
+    ///
+    /// # Errors
+    /// Something did.
+    pub fn conclude(self) -> Result<()> {
+        ensure!(self.0.is_empty(), "{}", self.0.join("\n\n"));
+        Ok(())
+    }
+}
 
 impl Scene {
     /// Plays it and prints what it came to. The directory, with the logs of all servers, is kept when it fails.
