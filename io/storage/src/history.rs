@@ -28,6 +28,10 @@ use crate::vfs::Vfs;
 /// Memory grows only with what is really in the file.
 pub const PAYLOAD_MAX_DEFAULT: usize = 16 << 20;
 
+/// Longest payload that a length field can claim: for readers of logs that recovery has been through, and has judged by
+/// what is configured.
+pub(crate) const PAYLOAD_MAX_ANY: usize = i32::MAX as usize;
+
 /// How far back a repeated txn is recognized.
 const SEEN_MAX: usize = 1 << 18;
 

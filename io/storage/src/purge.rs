@@ -11,7 +11,7 @@ use zabra_proto::Zxid;
 
 use crate::dirs::DataDirs;
 use crate::error::{During, Result};
-use crate::history::PAYLOAD_MAX_DEFAULT;
+use crate::history::PAYLOAD_MAX_ANY;
 use crate::mark::MarkFile;
 use crate::names::parse_log_name;
 use crate::record::follows;
@@ -127,7 +127,7 @@ fn logs_before(
         let Some((_, path, _)) = logs.get(stay) else {
             break;
         };
-        let mut reader = SegmentReader::open(vfs, path, PAYLOAD_MAX_DEFAULT)?;
+        let mut reader = SegmentReader::open(vfs, path, PAYLOAD_MAX_ANY)?;
         let begins = if reader.advance()? {
             reader.record().map(|r| r.zxid)
         } else {

@@ -27,7 +27,7 @@ use zabra_proto::Zxid;
 
 use crate::dirs::DataDirs;
 use crate::error::{During, Result, StorageError};
-use crate::history::{LogReader, PAYLOAD_MAX_DEFAULT, Trust};
+use crate::history::{LogReader, PAYLOAD_MAX_ANY, Trust};
 use crate::incoming::{AdoptedHistory, PendingHistory, PendingLog};
 use crate::mark::{Mark, MarkFile, Segment, seal_text, unseal_text};
 use crate::names::{TRUNCATION, parse_log_name, parse_snapshot_name};
@@ -251,14 +251,8 @@ impl Plan {
         let names = logs.iter().map(|(_, name)| name.clone());
         let mut found = from == self.to;
         if !found {
-            let mut reader = LogReader::new(
-                Arc::clone(vfs),
-                dir,
-                names,
-                from,
-                trust,
-                PAYLOAD_MAX_DEFAULT,
-            )?;
+            let mut reader =
+                LogReader::new(Arc::clone(vfs), dir, names, from, trust, PAYLOAD_MAX_ANY)?;
             while !found && reader.advance()? {
                 found = reader.last() == self.to;
             }
@@ -473,7 +467,7 @@ fn log_names(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<(Zxid, String)>> {
 
 /// The byte behind the last record with a zxid up to `to`.
 fn end_of(vfs: &dyn Vfs, path: &Path, to: Zxid) -> Result<u64> {
-    let mut reader = crate::segment::SegmentReader::open(vfs, path, PAYLOAD_MAX_DEFAULT)?;
+    let mut reader = crate::segment::SegmentReader::open(vfs, path, PAYLOAD_MAX_ANY)?;
     let mut end = FILE_HEADER_LEN as u64;
     while reader.advance()? {
         if let Some(record) = reader.record().filter(|r| r.zxid <= to) {

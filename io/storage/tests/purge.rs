@@ -6,9 +6,11 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Server, dirs, try_recover};
+use common::{Server, Twin, dirs, try_recover};
 use zabra_proto::Zxid;
-use zabra_storage::{Compression, PurgeOptions, Vfs, purge};
+use zabra_storage::{
+    Compression, PAYLOAD_MAX_DEFAULT, PurgeOptions, RecoverOptions, Vfs, purge, recover, truncate,
+};
 use zabra_testkit::disk::FaultyDisk;
 
 /// Snapshots 0, 2, 4, 6, 8; logs 1, 3, 5, 7, 9.
@@ -134,4 +136,36 @@ fn a_log_that_begins_later_than_its_name_says_keeps_the_one_before_it() {
     let purged = purge(&server.vfs, &dirs(), &options, None).unwrap();
     assert!(!purged.removed.iter().any(|(_, e)| e.name == "log.7"));
     assert_eq!(disk.files(), before, "a dry run removes nothing");
+}
+
+/// `jute.maxbuffer` may allow more than a reader believes that knows no configuration.
+#[test]
+fn logs_with_records_of_any_length_can_be_purged_and_truncated() {
+    let disk = FaultyDisk::new();
+    let vfs: Arc<dyn Vfs> = Arc::new(disk);
+    let mut server = Server::start(&vfs).unwrap();
+    server.append(&[10]);
+    server.log.roll().unwrap();
+    server.append(&[PAYLOAD_MAX_DEFAULT + 1, 20]);
+    server.log.roll().unwrap();
+    server.snapshot(Compression::None).unwrap();
+    server.append(&[PAYLOAD_MAX_DEFAULT + 1, 30]);
+    server.log.flush().unwrap();
+    truncate(&vfs, &dirs(), server.log.mark(), Zxid(4)).unwrap();
+    let options = PurgeOptions {
+        keep: 1,
+        ..PurgeOptions::default()
+    };
+    let purged = purge(&vfs, &dirs(), &options, Some(server.log.mark())).unwrap();
+    assert_eq!(
+        purged.removed.len(),
+        2,
+        "the first log and the first snapshot"
+    );
+    let roomy = RecoverOptions {
+        payload_max: 2 * PAYLOAD_MAX_DEFAULT,
+        ..RecoverOptions::default()
+    };
+    let recovered = recover(&vfs, &dirs(), &roomy, &mut Twin::default()).unwrap();
+    assert_eq!(recovered.last_zxid, Zxid(4));
 }
