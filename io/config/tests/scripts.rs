@@ -304,8 +304,8 @@ fn version_and_usage() {
     );
 }
 
-/// Answers one `srvr` on a port of its own.
-fn serve_srvr() -> (u16, thread::JoinHandle<()>) {
+/// Answers one `srvr` on a port of its own with this.
+fn serve_srvr(answer: String) -> (u16, thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     let server = thread::spawn(move || {
@@ -313,29 +313,45 @@ fn serve_srvr() -> (u16, thread::JoinHandle<()>) {
         let mut word = [0; 4];
         client.read_exact(&mut word).expect("a word");
         assert_eq!(&word, b"srvr");
-        client
-            .write_all(b"Zookeeper version: 3.9.5\nMode: standalone\nNode count: 5\n")
-            .expect("an answer");
+        client.write_all(answer.as_bytes()).expect("an answer");
     });
     (port, server)
 }
 
+fn srvr_of(mode: &str) -> String {
+    format!("Zookeeper version: 3.9.5\nMode: {mode}\nNode count: 5\n")
+}
+
 #[test]
 fn status_asks_the_server_for_its_mode() {
-    let (port, server) = serve_srvr();
+    for mode in ["standalone", "leader", "follower", "observer"] {
+        let (port, server) = serve_srvr(srvr_of(mode));
+        let case = Case::new(&format!("clientPort={port}\nclientPortAddress=127.0.0.1\n"));
+        let answer = case.run("zkServer.sh", &["status"]);
+        let expected = format!(
+            "Client port found: {port}. Client address: 127.0.0.1. Client SSL: false.\nMode: {mode}\n"
+        );
+        assert_eq!((answer.code, answer.out), (Some(0), expected));
+        server.join().expect("asked");
+    }
+}
+
+#[test]
+fn a_member_without_a_quorum_has_no_status() {
+    let not_serving = "This ZooKeeper instance is not currently serving requests\n";
+    let (port, server) = serve_srvr(not_serving.to_owned());
     let case = Case::new(&format!("clientPort={port}\nclientPortAddress=127.0.0.1\n"));
     let answer = case.run("zkServer.sh", &["status"]);
-    let expected = format!(
-        "Client port found: {port}. Client address: 127.0.0.1. Client SSL: false.\nMode: standalone\n"
-    );
-    assert_eq!((answer.code, answer.out), (Some(0), expected));
+    let last = "Error contacting service. It is probably not running.\n";
+    assert_eq!(answer.code, Some(1), "{answer:?}");
+    assert!(answer.out.ends_with(last), "{answer:?}");
     server.join().expect("asked");
 }
 
 #[test]
 fn status_finds_the_port_in_the_own_server_line_or_in_the_dynamic_file() {
     for dynamic in [false, true] {
-        let (port, server) = serve_srvr();
+        let (port, server) = serve_srvr(srvr_of("standalone"));
         let line = format!("server.3=a:2888:3888:participant;127.0.0.1:{port}\n");
         let case = match dynamic {
             true => Case::new("dynamicConfigFile=members\n"),
