@@ -11,7 +11,7 @@ use common::{Server, Twin, data_of, dirs, payload, try_recover};
 use zabra_proto::{TxnKind, Zxid};
 use zabra_storage::{
     Compression, DataDirs, LogReader, MarkFile, PAYLOAD_MAX_DEFAULT, RealVfs, RecoverOptions,
-    Recovered, Start, StorageError, Vfs, adopt_snapshot, names, record, recover, truncate,
+    Recovered, Start, StorageError, Trust, Vfs, adopt_snapshot, names, record, recover, truncate,
 };
 use zabra_testkit::disk::{Fault, FaultHow, FaultOn, FaultyDisk};
 
@@ -479,4 +479,34 @@ fn the_real_file_system_keeps_what_the_simulated_one_keeps() {
     server.append(&[100, 100, 100]);
     assert_eq!(server.twin.txns, twin.txns);
     server.snapshot(Compression::Gzip).unwrap();
+}
+
+#[test]
+fn a_reader_around_a_zxid_begins_with_its_segment() {
+    let disk = FaultyDisk::new();
+    let mut server = Server::start(&vfs(&disk)).unwrap();
+    for _ in 0..3 {
+        server.append(&[10, 20]);
+        server.log.roll().unwrap();
+    }
+    let names = || ["log.1", "log.3", "log.5"].map(str::to_owned);
+    let around = |zxid| {
+        let trust = Trust {
+            mark: Some(server.log.mark().current()),
+            others_wrote: false,
+        };
+        let log = dirs().log().to_owned();
+        let max = PAYLOAD_MAX_DEFAULT;
+        let mut reader = LogReader::around(vfs(&disk), &log, names(), zxid, trust, max).unwrap();
+        let mut found = Vec::new();
+        while reader.advance().unwrap() {
+            found.push(reader.last().0);
+        }
+        found
+    };
+    assert_eq!(around(Zxid::ZERO), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(around(Zxid(2)), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(around(Zxid(3)), [3, 4, 5, 6]);
+    assert_eq!(around(Zxid(4)), [3, 4, 5, 6]);
+    assert_eq!(around(Zxid::new(9, 9)), [5, 6]);
 }

@@ -102,6 +102,7 @@ impl Background {
         let mut purge_due = work.purge_interval.map(|_| Instant::now());
         loop {
             let asked = self.wait();
+            work.mark.committed(applied(work));
             if let Err(error) = work.mark.save() {
                 warn!(%error, "the durable mark could not be written; it stays behind");
             }
@@ -175,6 +176,12 @@ impl Background {
         // Every change is a plain assignment: a panic elsewhere cannot leave it half done.
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is applied is committed and flushed (design 2.6), so that a member need not wait for it again after a restart.
+fn applied(work: &Work) -> Zxid {
+    let replica = work.replica.read().unwrap_or_else(PoisonError::into_inner);
+    replica.last_zxid()
 }
 
 /// A snapshot of a tree that stays the same tree.
