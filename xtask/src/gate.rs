@@ -18,96 +18,41 @@ pub(crate) fn full() -> Vec<Stage> {
     let check = Counts::Nothing;
     let tests = Counts::Tests;
     vec![
-        Stage {
-            name: "format",
-            minutes: 1,
-            counts: check,
-            run: format,
-        },
-        Stage {
-            name: "tidy",
-            minutes: 1,
-            counts: check,
-            run: tidy::stage,
-        },
-        Stage {
-            name: "deny",
-            minutes: 3,
-            counts: check,
-            run: deny::stage,
-        },
-        Stage {
-            name: "clippy",
-            minutes: 5,
-            counts: check,
-            run: clippy,
-        },
-        Stage {
-            name: "docs",
-            minutes: 2,
-            counts: check,
-            run: docs,
-        },
-        Stage {
-            name: "tests",
-            minutes: 8,
-            counts: tests,
-            run: tests_all,
-        },
-        Stage {
-            name: "release",
-            minutes: 6,
-            counts: check,
-            run: release,
-        },
-        Stage {
-            name: "interop",
-            minutes: 15,
-            counts: tests,
-            run: interop::standalone,
-        },
-        Stage {
-            name: "ensembles",
-            minutes: 11,
-            counts: tests,
-            run: interop::ensembles,
-        },
-        Stage {
-            name: "fuzz replay",
-            minutes: 3,
-            counts: tests,
-            run: fuzz::replay,
-        },
-        Stage {
-            name: "fuzz",
-            minutes: 8,
-            counts: tests,
-            run: fuzz::stage,
-        },
+        stage("format", 1, check, format),
+        stage("tidy", 1, check, tidy::stage),
+        stage("deny", 3, check, deny::stage),
+        stage("clippy", 5, check, clippy),
+        stage("docs", 2, check, docs),
+        stage("tests", 8, tests, tests_all),
+        stage("release", 6, check, release),
+        stage("interop", 15, tests, interop::standalone),
+        stage("ensembles", 11, tests, interop::ensembles),
+        stage("fuzz replay", 3, tests, fuzz::replay),
+        stage("fuzz", 8, tests, fuzz::stage),
     ]
+}
+
+/// A stage with its budget in minutes.
+fn stage(
+    name: &'static str,
+    minutes: u64,
+    counts: Counts,
+    run: fn(&Workspace, Duration) -> anyhow::Result<Outcome>,
+) -> Stage {
+    Stage {
+        name,
+        minutes,
+        counts,
+        run,
+    }
 }
 
 /// The inner loop: nothing that needs a network, another program or more than a minute.
 pub(crate) fn fast() -> Vec<Stage> {
     vec![
-        Stage {
-            name: "format",
-            minutes: 1,
-            counts: Counts::Nothing,
-            run: format,
-        },
-        Stage {
-            name: "tidy",
-            minutes: 1,
-            counts: Counts::Nothing,
-            run: tidy::stage,
-        },
-        Stage {
-            name: "unit tests",
-            minutes: 5,
-            counts: Counts::Tests,
-            run: tests_unit,
-        },
+        stage("format", 1, Counts::Nothing, format),
+        stage("tidy", 1, Counts::Nothing, tidy::stage),
+        stage("unit tests", 5, Counts::Tests, tests_unit),
     ]
 }
 
@@ -313,7 +258,7 @@ fn cargo_test(workspace: &Workspace, limit: Duration, only: &[&str]) -> anyhow::
 mod tests {
     use super::{Counts, Outcome, Stage, Tally, fault, judge};
 
-    fn stage(counts: Counts) -> Stage {
+    fn some(counts: Counts) -> Stage {
         Stage {
             name: "some",
             minutes: 1,
@@ -328,7 +273,7 @@ mod tests {
             tally: Tally::default(),
             success: true,
         };
-        let (tally, words) = judge(&stage(Counts::Tests), Ok(outcome));
+        let (tally, words) = judge(&some(Counts::Tests), Ok(outcome));
         assert_eq!(
             (tally.failed, words.as_str()),
             (1, "FAILED (no test was run)")
@@ -337,17 +282,17 @@ mod tests {
 
     #[test]
     fn a_check_that_passed_counts_no_test() {
-        let (tally, words) = judge(&stage(Counts::Nothing), Ok(Outcome::check(true)));
+        let (tally, words) = judge(&some(Counts::Nothing), Ok(Outcome::check(true)));
         assert_eq!((tally, words.as_str()), (Tally::default(), "passed"));
     }
 
     #[test]
     fn an_error_and_a_failed_check_count_as_one_failure() {
         let broken = judge(
-            &stage(Counts::Tests),
+            &some(Counts::Tests),
             Err(anyhow::anyhow!("no such program")),
         );
-        let failed = judge(&stage(Counts::Nothing), Ok(Outcome::check(false)));
+        let failed = judge(&some(Counts::Nothing), Ok(Outcome::check(false)));
         assert_eq!((broken.0.failed, failed.0.failed), (1, 1));
     }
 
@@ -358,8 +303,8 @@ mod tests {
             failed,
             ignored,
         };
-        assert!(fault(&stage(Counts::Tests), with(0, 0), true).is_none());
-        assert!(fault(&stage(Counts::Tests), with(1, 0), true).is_some());
-        assert!(fault(&stage(Counts::Tests), with(0, 1), true).is_some());
+        assert!(fault(&some(Counts::Tests), with(0, 0), true).is_none());
+        assert!(fault(&some(Counts::Tests), with(1, 0), true).is_some());
+        assert!(fault(&some(Counts::Tests), with(0, 1), true).is_some());
     }
 }

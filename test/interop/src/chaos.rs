@@ -22,9 +22,10 @@ const VERIFY_EVERY: u32 = 5;
 /// # Errors
 /// Something was not as promised, or the server is missing.
 pub fn run(tested: Peer, rounds: u32, seed: u64) -> Result<String> {
-    Scene::play(format_args!("chaos: the client finds what {tested} loses"), |dir| {
-        lose(dir, tested)
-    })?;
+    Scene::play(
+        format_args!("chaos: the client finds what {tested} loses"),
+        |dir| lose(dir, tested),
+    )?;
     // With three the rounds are quick, so they get the greater part.
     let of_five = rounds / 5;
     for (servers, rounds) in [(3, rounds - of_five), (5, of_five)] {
@@ -63,7 +64,10 @@ fn lose(dir: &Path, tested: Peer) -> Result<String> {
         Ok(()) => anyhow::bail!("nothing was found"),
         Err(error) => {
             let found = format!("{error:#}");
-            ensure!(found.contains("is lost"), "something else was found: {found}");
+            ensure!(
+                found.contains("is lost"),
+                "something else was found: {found}"
+            );
             Ok(format!("found: {found}"))
         }
     }

@@ -13,8 +13,8 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -25,11 +25,13 @@ use crate::wire::{Body, Hello, Wire, op};
 
 mod journal;
 mod link;
+mod shared;
 mod watches;
 mod worker;
 
-use journal::{Journal, Kind, REGISTERS};
+use journal::{Kind, REGISTERS};
 use link::Link;
+use shared::{Orders, SeatOfWorker, Shared, lock};
 use worker::{Handle, Worker};
 
 /// Sessions at work.
@@ -47,128 +49,6 @@ const TOP: &str = "/load";
 /// The folder of a worker.
 fn root(worker: usize) -> String {
     format!("{TOP}/w{worker}")
-}
-
-/// What the workers are to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Orders {
-    /// Write, read and watch.
-    Work,
-    /// Come to rest, with nothing under way.
-    Settle,
-    /// End.
-    Stop,
-}
-
-/// What the workers share.
-#[derive(Debug)]
-struct Shared {
-    workers: usize,
-    orders: AtomicU8,
-    /// The highest zxid that was acknowledged to anybody.
-    acknowledged: AtomicI64,
-    journals: Vec<Mutex<Journal>>,
-    seats: Vec<SeatOfWorker>,
-    violations: Mutex<Vec<String>>,
-    stale: Mutex<Vec<String>>,
-    lapsed: Mutex<Vec<(i64, Instant)>>,
-    expired: AtomicU64,
-    kept: AtomicU64,
-    events: AtomicU64,
-}
-
-/// What others see of a worker.
-#[derive(Debug, Default)]
-struct SeatOfWorker {
-    session: AtomicI64,
-    acknowledged: AtomicU64,
-    /// What its register 0 must show at least.
-    certain: AtomicU64,
-    settled: AtomicU64,
-    /// What it met last, for a message.
-    met: Mutex<String>,
-}
-
-impl Shared {
-    fn orders(&self) -> Orders {
-        match self.orders.load(Ordering::SeqCst) {
-            0 => Orders::Work,
-            1 => Orders::Settle,
-            _ => Orders::Stop,
-        }
-    }
-
-    fn give(&self, orders: Orders) {
-        self.orders.store(orders as u8, Ordering::SeqCst);
-    }
-
-    fn journal(&self, worker: usize) -> MutexGuard<'_, Journal> {
-        lock(&self.journals[worker])
-    }
-
-    fn violation(&self, text: String) {
-        lock(&self.violations).push(text);
-    }
-
-    fn stale(&self, text: String) {
-        lock(&self.stale).push(text);
-    }
-
-    fn live(&self, worker: usize, session: i64) {
-        self.seats[worker].session.store(session, Ordering::SeqCst);
-    }
-
-    fn lapsed(&self, session: i64, until: Instant) {
-        lock(&self.lapsed).push((session, until));
-    }
-
-    fn settled(&self, worker: usize) {
-        self.seats[worker].settled.store(1, Ordering::SeqCst);
-    }
-
-    fn is_settled(&self, worker: usize) -> bool {
-        self.seats[worker].settled.load(Ordering::SeqCst) == 1
-    }
-
-    fn certain(&self, worker: usize) -> u64 {
-        self.seats[worker].certain.load(Ordering::SeqCst)
-    }
-
-    fn certain_is(&self, worker: usize, number: u64) {
-        self.seats[worker].certain.store(number, Ordering::SeqCst);
-    }
-
-    fn met(&self, worker: usize, text: String) {
-        *lock(&self.seats[worker].met) = text;
-    }
-
-    /// What the workers met last.
-    fn show(&self) -> String {
-        let mut shown = String::new();
-        for (worker, seat) in self.seats.iter().enumerate() {
-            let settled = if self.is_settled(worker) {
-                "at rest"
-            } else {
-                "at work"
-            };
-            let session = seat.session.load(Ordering::SeqCst);
-            let met = lock(&seat.met);
-            shown.push_str(&format!("\n  {worker}: 0x{session:x}, {settled}, {met}"));
-        }
-        shown
-    }
-
-    fn acknowledge(&self, worker: usize, zxid: i64) {
-        self.acknowledged.fetch_max(zxid, Ordering::SeqCst);
-        self.seats[worker]
-            .acknowledged
-            .fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// A lock that a panic of another worker does not take away.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The load on an ensemble; its threads end when it is dropped.
@@ -220,21 +100,7 @@ impl Load {
     pub fn start_with(ensemble: &Ensemble, timeouts: Timeouts) -> Result<Self> {
         let addrs: Arc<[SocketAddr]> = ensemble.addrs().into();
         lay_ground(addrs[0]).context("lay the ground of the load")?;
-        let shared = Arc::new(Shared {
-            workers: WORKERS,
-            orders: AtomicU8::new(Orders::Work as u8),
-            acknowledged: AtomicI64::new(0),
-            journals: (0..WORKERS)
-                .map(|worker| Mutex::new(Journal::new(root(worker))))
-                .collect(),
-            seats: (0..WORKERS).map(|_| SeatOfWorker::default()).collect(),
-            violations: Mutex::default(),
-            stale: Mutex::default(),
-            lapsed: Mutex::default(),
-            expired: AtomicU64::new(0),
-            kept: AtomicU64::new(0),
-            events: AtomicU64::new(0),
-        });
+        let shared = Arc::new(Shared::new(WORKERS, root));
         let threads = (0..WORKERS)
             .map(|id| {
                 let short = timeouts == Timeouts::Mixed && id % 3 == 2;

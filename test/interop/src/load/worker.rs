@@ -9,8 +9,8 @@ use zabra_jute::Reader;
 
 use super::journal::{Journal, Kind, REGISTERS, number_in};
 use super::link::{Heard, Joined, Link};
+use super::shared::{Orders, Shared};
 use super::watches::{Watched, Watches};
-use super::{Orders, Shared};
 use crate::tree::Stat;
 use crate::wire::{Body, Frame, XID_SET_WATCHES, op};
 
