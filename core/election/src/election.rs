@@ -134,6 +134,11 @@ impl Election {
         &self.views
     }
 
+    /// A newer configuration was proposed and is not decided: from here on a quorum of both is needed (quorum 14.1).
+    pub fn see_proposed(&mut self, views: Views) {
+        self.views = views;
+    }
+
     /// Whom [`Effect::Broadcast`] goes to.
     #[must_use]
     pub fn recipients(&self) -> BTreeSet<Sid> {

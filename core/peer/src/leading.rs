@@ -110,7 +110,10 @@ impl Leading {
             leader.serve(now.mono, actions);
         });
         let proposed = self.leader.proposed();
-        self.primary = Some(Primary::new(options.clone(), proposed, sessions, true, now));
+        let mut options = options.clone();
+        // A leader cannot propose memberships yet; it says so as if they could not change.
+        options.prep.reconfig_enabled = false;
+        self.primary = Some(Primary::new(options, proposed, sessions, true, now));
         outcomes
     }
 

@@ -11,14 +11,34 @@ use zabra_proto::{
 use zabra_zab::{Entry, Epochs, ForwardedRequest, History, Learner, LearnerAction, LinkId, Packet};
 
 use crate::leading::CREATE_SESSION;
+use crate::reconfig;
 use crate::{Ask, DialId, Effect, Origin, WriteRequest};
 
 /// A request that the leader has.
 #[derive(Debug)]
 struct Waiting {
     session: SessionId,
-    cxid: Xid,
+    number: Xid,
     origin: Origin,
+}
+
+/// Numbers under which requests are handed on, in place of the client's.
+///
+/// A transaction tells by session and number whom it answers. Clients begin their numbers anew with a connection, and a
+/// session may move: its last request by another server must not answer its first one here (P86). So the server's id
+/// stands in the high byte, and a counter behind it.
+#[derive(Debug)]
+struct Numbers {
+    server: u8,
+    next: u32,
+}
+
+impl Numbers {
+    fn take(&mut self) -> Xid {
+        let number = u32::from(self.server) << 24 | self.next & 0x00ff_ffff;
+        self.next = self.next.wrapping_add(1);
+        Xid(number.cast_signed())
+    }
 }
 
 /// How far the connection has come.
@@ -37,6 +57,7 @@ pub(crate) struct Learning {
     pub(crate) stage: Stage,
     /// Forwarded requests, in order: the leader answers each with exactly one transaction, in this order (quorum 15.3).
     waiting: VecDeque<Waiting>,
+    numbers: Numbers,
     syncs: VecDeque<Origin>,
     /// Connections that wait to hear whether their session lives.
     claims: HashMap<SessionId, VecDeque<(ConnId, i32)>>,
@@ -56,6 +77,8 @@ pub(crate) enum Outcome {
     InStep(u32),
     /// Answer once everything up to here is applied.
     Ordered(Zxid, Origin),
+    /// A membership that is proposed.
+    Proposed(Box<zabra_quorum::Membership>),
     /// A decided reconfiguration.
     Activate { zxid: Zxid, designated_leader: Sid },
     /// The membership that came with the epoch.
@@ -69,11 +92,15 @@ pub(crate) enum Outcome {
 }
 
 impl Learning {
-    pub(crate) fn new(leader: Sid, dial: DialId, until: MonoMillis) -> Self {
+    pub(crate) fn new(me: Sid, leader: Sid, dial: DialId, until: MonoMillis) -> Self {
         Self {
             leader,
             stage: Stage::Dialing { dial, until },
             waiting: VecDeque::new(),
+            numbers: Numbers {
+                server: me.0 as u8,
+                next: 1,
+            },
             syncs: VecDeque::new(),
             claims: HashMap::new(),
             touched: BTreeMap::new(),
@@ -125,7 +152,10 @@ impl Learning {
             LearnerAction::Send(packet) => self.send(packet, effects),
             LearnerAction::SaveEpochs(epochs) => outcomes.push(Outcome::Save(epochs)),
             LearnerAction::Truncate(zxid) => outcomes.push(Outcome::Truncate(zxid)),
-            LearnerAction::Append(Entry { zxid, payload }) => {
+            LearnerAction::Append(entry) => {
+                let proposed = reconfig::membership_of(&entry).map(Box::new);
+                outcomes.extend(proposed.map(Outcome::Proposed));
+                let Entry { zxid, payload } = entry;
                 effects.push(Effect::Append { zxid, payload });
             }
             LearnerAction::InStep { epoch } => outcomes.push(Outcome::InStep(epoch)),
@@ -185,12 +215,13 @@ impl Learning {
             body,
             identities,
         } = *request;
+        let number = self.numbers.take();
         self.waiting.push_back(Waiting {
             session,
-            cxid: origin.xid,
+            number,
             origin,
         });
-        self.request(session, origin.xid, op.code(), body, effects, || {
+        self.request(session, number, op.code(), body, effects, || {
             Some(identities.into())
         });
     }
@@ -226,7 +257,7 @@ impl Learning {
         };
         self.waiting.push_back(Waiting {
             session,
-            cxid: Xid(0),
+            number: Xid(0),
             origin,
         });
         let mut record = Vec::new();
@@ -302,7 +333,7 @@ impl Learning {
         let header = TxnHeader::decode(&mut Reader::new(&entry.payload)).ok()?;
         let first = self
             .waiting
-            .pop_front_if(|w| w.session == header.session && w.cxid == header.cxid)?;
+            .pop_front_if(|w| w.session == header.session && w.number == header.cxid)?;
         Some(first.origin)
     }
 

@@ -125,6 +125,15 @@ impl Member {
         }
     }
 
+    /// A membership stands in the log that is not decided: elections need a quorum of both (quorum 14.1, P110).
+    pub(crate) fn see_proposed(&mut self, membership: Membership) {
+        if self.options.reconfig_enabled && membership.version() > self.views.committed().version()
+        {
+            self.views = Views::new(self.views.committed().clone(), membership);
+            self.election.see_proposed(self.views.clone());
+        }
+    }
+
     /// Whether the disk has nothing left to do that a new role would depend on.
     pub(crate) fn is_settled(&self) -> bool {
         self.saving.is_none() && !self.truncating

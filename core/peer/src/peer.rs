@@ -12,6 +12,7 @@ use crate::learning;
 use crate::member::{Early, Member, Role};
 use crate::options::{EnsembleOptions, PeerOptions, Restored, RestoredHistory};
 use crate::primary::Primary;
+use crate::reconfig;
 use crate::{Effect, Input, Note, Now, Origin};
 
 /// One member of the ensemble, or a standalone server, whose quorum is its own disk.
@@ -73,8 +74,12 @@ impl Peer {
             epochs,
             has_history,
         } = history;
-        let history = History::new(ensemble.commit_log_count, restored.last_zxid, tail);
-        let member = Member::new(ensemble, epochs, has_history, options.tick_ms);
+        let mut member = Member::new(ensemble, epochs, has_history, options.tick_ms);
+        let proposed = tail.iter().rev().find_map(reconfig::membership_of);
+        if let Some(membership) = proposed {
+            member.see_proposed(membership);
+        }
+        let history = History::new(member.options.commit_log_count, restored.last_zxid, tail);
         let role = Role::Looking {
             early: Early::new(),
             votes: false,

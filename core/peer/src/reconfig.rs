@@ -2,8 +2,9 @@
 
 use zabra_jute::Limits;
 use zabra_proto::txn::Payload;
-use zabra_proto::{Sid, Txn, Zxid};
+use zabra_proto::{Sid, Txn, TxnKind, Zxid};
 use zabra_quorum::{Membership, Role as Seat};
+use zabra_zab::Entry;
 
 use crate::peer::Peer;
 use crate::{Effect, Now};
@@ -84,13 +85,26 @@ impl Peer {
         let history = self.history();
         let released = history.window().after(before).next();
         let entry = history.tail_entry(zxid).or(released)?;
-        let limits = Limits {
-            value_len_max: entry.payload.len(),
-        };
-        let payload = Payload::decode(&entry.payload, limits).ok()?;
-        let Txn::Reconfig(txn) = payload.txn else {
-            return None;
-        };
-        Membership::parse(str::from_utf8(txn.data?).ok()?).ok()
+        membership_of(entry)
     }
+}
+
+/// Where the kind of a transaction stands in its header.
+const KIND: std::ops::Range<usize> = 28..32;
+
+/// The membership that an entry brings; none if it is no reconfiguration, or one that cannot be understood.
+pub(crate) fn membership_of(entry: &Entry) -> Option<Membership> {
+    // Every proposal passes here: only a reconfiguration is decoded.
+    let kind = entry.payload.get(KIND)?.try_into().ok()?;
+    if i32::from_be_bytes(kind) != TxnKind::Reconfig as i32 {
+        return None;
+    }
+    let limits = Limits {
+        value_len_max: entry.payload.len(),
+    };
+    let payload = Payload::decode(&entry.payload, limits).ok()?;
+    let Txn::Reconfig(txn) = payload.txn else {
+        return None;
+    };
+    Membership::parse(str::from_utf8(txn.data?).ok()?).ok()
 }

@@ -197,7 +197,12 @@ impl Peer {
         };
         let until = now.mono.after(member.dial_ms());
         let dial = member.dial(leader, effects);
-        self.role = Role::Learning(Box::new(Learning::new(leader, dial, until)));
+        self.role = Role::Learning(Box::new(Learning::new(
+            member.options.me,
+            leader,
+            dial,
+            until,
+        )));
     }
 
     pub(crate) fn follow_leading(
@@ -253,6 +258,7 @@ impl Peer {
                     zxid,
                     designated_leader,
                 } => self.on_activate(now, zxid, designated_leader, effects),
+                learning::Outcome::Proposed(membership) => member.see_proposed(*membership),
                 learning::Outcome::Adopt(membership) => self.on_adopt(now, *membership, effects),
                 learning::Outcome::Leave(why) => self.look(now, &why, effects),
                 learning::Outcome::CannotTruncate(zxid) => {

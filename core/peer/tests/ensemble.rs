@@ -160,10 +160,8 @@ fn a_session_moves_to_another_server_and_its_old_one_may_do_nothing_more() {
     );
     cluster.settle();
     assert_eq!(cluster.servers[&Sid(2)].resumed, [(common::CONN, true)]);
-    cluster.sync(Sid(2), session);
     let late = cluster.write(Sid(1), session, &create("/late", 0));
-    // A client's numbers go on after it has moved: by them, and by the session, servers find out whom a transaction answers.
-    cluster.write(Sid(2), session, &create("/other", 0));
+    // P86: the client's numbers begin anew with its connection, and yet each answer finds its request.
     let new = cluster.write(Sid(2), session, &create("/new", 0));
     cluster.settle();
     assert_eq!(cluster.reply(Sid(1), late), Some(ErrorCode::SESSION_MOVED));
@@ -339,5 +337,19 @@ fn a_sync_is_answered_before_a_later_write_of_its_session() {
         cluster.settle();
         let order: Vec<u64> = cluster.servers[&sid].replies.iter().map(|r| r.0).collect();
         assert_eq!(order, [first, sync, second]);
+    }
+}
+
+#[test]
+fn a_sync_in_an_epoch_without_writes_is_answered() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    let session = cluster.open(Sid(1));
+    cluster.kill(leader);
+    let next = cluster.form();
+    for sid in [next, Sid(1)] {
+        let seq = cluster.sync(sid, session);
+        cluster.settle();
+        assert_eq!(cluster.reply(sid, seq), Some(ErrorCode::OK));
     }
 }

@@ -44,7 +44,12 @@ impl Leader {
     pub fn fence(&mut self, history: &History, now: MonoMillis, actions: &mut Vec<LeaderAction>) {
         // A round under way began before this one was asked for: it proves nothing.
         let round = self.fences.number + 1;
-        let behind = self.proposed.max(self.settled(history));
+        // In an epoch without proposals there is nothing but what it began with.
+        let behind = if self.proposed.counter() > 0 {
+            self.proposed
+        } else {
+            self.settled(history)
+        };
         self.fences.waiting.push_back(Fence { behind, round });
         if self.fences.round.is_none() {
             self.begin_round(now, actions);
