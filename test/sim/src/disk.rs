@@ -7,8 +7,9 @@ use std::time::Duration;
 use zabra_proto::{TxnDigest, Zxid};
 use zabra_serve::Replica;
 use zabra_storage::{
-    Compression, DataDirs, LogOptions, MarkFile, PendingSnapshot, PurgeOptions, Result,
-    SnapshotDigest, SnapshotTail, SnapshotWriter, TxnLog, Vfs, adopt_snapshot, purge, truncate,
+    Compression, DataDirs, LogOptions, MarkFile, PendingHistory, PurgeOptions, Result,
+    SnapshotDigest, SnapshotTail, SnapshotWriter, StorageError, TxnLog, Vfs, adopt_history, purge,
+    truncate,
 };
 use zabra_testkit::disk::FaultyDisk;
 use zabra_zab::{Entry, Epochs};
@@ -112,22 +113,25 @@ impl Files {
         zabra_storage::Epochs { accepted, current }.store(&*self.vfs, &self.dirs)
     }
 
-    /// Cuts the history.
-    pub fn truncate(&mut self, to: Zxid) -> std::result::Result<(), String> {
+    /// Cuts the history. False if it cannot be cut there, and nothing was changed.
+    pub fn truncate(&mut self, to: Zxid) -> std::result::Result<bool, String> {
         self.log.roll().map_err(|e| e.to_string())?;
-        truncate(&self.vfs, &self.dirs, &self.mark, to).map_err(|e| e.to_string())?;
-        self.log.restart_behind(to).map_err(|e| e.to_string())
+        match truncate(&self.vfs, &self.dirs, &self.mark, to) {
+            Ok(()) => {
+                let restarted = self.log.restart_behind(to);
+                restarted.map(|()| true).map_err(|e| e.to_string())
+            }
+            Err(StorageError::CannotTruncate { .. }) => Ok(false),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
-    /// Replaces the history by a snapshot that came in.
-    pub fn adopt(
-        &mut self,
-        zxid: Zxid,
-        snapshot: PendingSnapshot,
-    ) -> std::result::Result<(), String> {
+    /// Replaces the history by one that came in.
+    pub fn adopt(&mut self, history: PendingHistory) -> std::result::Result<(), String> {
         self.log.roll().map_err(|e| e.to_string())?;
-        adopt_snapshot(&self.vfs, &self.dirs, &self.mark, snapshot).map_err(|e| e.to_string())?;
-        self.log.restart_behind(zxid).map_err(|e| e.to_string())
+        let adopted = adopt_history(&self.vfs, &self.dirs, &self.mark, history);
+        let adopted = adopted.map_err(|e| e.to_string())?;
+        self.log.restart_adopted(adopted).map_err(|e| e.to_string())
     }
 
     /// Removes what no recovery needs.

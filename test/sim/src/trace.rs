@@ -33,8 +33,20 @@ impl Trace {
         // Writing into these cannot fail.
         let _ = writeln!(Hashing(&mut self.hash), "{} {text}", now.0);
         if let Some(lines) = &mut self.lines {
-            let (s, micros) = (now.0 / 1_000_000, now.0 % 1_000_000);
-            lines.push(format!("{s:>4}.{micros:06} {text}"));
+            lines.push(line_of(now, text));
+        }
+    }
+
+    /// Whether lines are kept.
+    #[must_use]
+    pub fn keeps_lines(&self) -> bool {
+        self.lines.is_some()
+    }
+
+    /// Adds a line that is only for people: it is not part of the hash.
+    pub fn aside(&mut self, now: Micros, text: fmt::Arguments<'_>) {
+        if let Some(lines) = &mut self.lines {
+            lines.push(line_of(now, text));
         }
     }
 
@@ -49,6 +61,11 @@ impl Trace {
     pub fn lines(&self) -> &[String] {
         self.lines.as_deref().unwrap_or_default()
     }
+}
+
+fn line_of(now: Micros, text: fmt::Arguments<'_>) -> String {
+    let (s, micros) = (now.0 / 1_000_000, now.0 % 1_000_000);
+    format!("{s:>4}.{micros:06} {text}")
 }
 
 struct Hashing<'h>(&'h mut u64);

@@ -106,10 +106,14 @@ impl Disks {
         Ok(())
     }
 
-    /// I-7: who leads holds every txn that was decided.
-    pub(super) fn is_complete(&self, at: ServerAt, order: &Order) -> Verdict {
+    /// I-7: who leads holds every txn that was decided in earlier epochs.
+    pub(super) fn is_complete(&self, at: ServerAt, epoch: u32, order: &Order) -> Verdict {
         let disk = &self.disks[at];
-        let lacks = order.decided().iter().find(|d| !disk.holds(d.zxid, d.hash));
+        let mut earlier = order
+            .decided()
+            .iter()
+            .take_while(|d| d.zxid.epoch() < epoch);
+        let lacks = earlier.find(|d| !disk.holds(d.zxid, d.hash));
         match lacks {
             Some(lacks) => fails(
                 "I-7 leader completeness",
@@ -146,13 +150,21 @@ impl Disks {
         self.disks[at].appended = to;
     }
 
-    pub(super) fn installing(&mut self, at: ServerAt, zxid: Zxid) {
-        self.disks[at].log.retain(|logged, _| *logged <= zxid);
+    /// Until it is done there is the old history or the new one: certain is what is in both.
+    pub(super) fn installing(&mut self, at: ServerAt, zxid: Zxid, entries: &[Entry]) {
+        let new: BTreeMap<Zxid, u64> = hashes(entries).collect();
+        let is_in_new =
+            |logged: &Zxid, hash: &u64| *logged <= zxid || new.get(logged) == Some(hash);
+        self.disks[at]
+            .log
+            .retain(|zxid, hash| is_in_new(zxid, hash));
     }
 
-    pub(super) fn installed(&mut self, at: ServerAt, zxid: Zxid) {
+    pub(super) fn installed(&mut self, at: ServerAt, zxid: Zxid, entries: &[Entry]) {
         let disk = &mut self.disks[at];
-        disk.log.clear();
+        disk.log = hashes(entries)
+            .filter(|(logged, _)| *logged > zxid)
+            .collect();
         disk.base = zxid;
         disk.appended = zxid;
     }
@@ -185,4 +197,10 @@ impl Disks {
         disk.appended = disk.last();
         verdict
     }
+}
+
+fn hashes(entries: &[Entry]) -> impl Iterator<Item = (Zxid, u64)> + '_ {
+    entries
+        .iter()
+        .map(|entry| (entry.zxid, hash_of(&entry.payload)))
 }

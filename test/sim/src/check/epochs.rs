@@ -68,6 +68,26 @@ impl Promises {
         Ok(())
     }
 
+    /// I-1 as its followers see it.
+    pub(super) fn follows(&mut self, at: ServerAt, leader: Sid, epoch: u32) -> Verdict {
+        let first = self
+            .leaders
+            .get(&epoch)
+            .map(|leader| Sid(*leader as i64 + 1));
+        if first != Some(leader) {
+            let text = format!(
+                "s{} follows s{leader} in epoch {epoch}, led by {first:?}",
+                at + 1
+            );
+            return fails("I-1 one leader", text);
+        }
+        Ok(())
+    }
+
+    pub(super) fn current(&self, at: ServerAt) -> u32 {
+        self.saved[at].current
+    }
+
     pub(super) fn is_about_itself(&self, at: ServerAt, notification: &Notification) -> bool {
         notification.state == ServerState::Looking
             && notification.vote.leader == Sid(at as i64 + 1)

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use zabra_election::Notification;
 use zabra_peer::Commit;
-use zabra_proto::{Sid, Zxid};
+use zabra_proto::{SessionId, Sid, Zxid};
 use zabra_serve::Replica;
 use zabra_zab::{Entry, Epochs, Packet};
 
@@ -57,6 +57,8 @@ pub struct Checker {
     order: Order,
     disks: Disks,
     promises: Promises,
+    /// The last txn that answered a session's write.
+    answered: BTreeMap<SessionId, Zxid>,
 }
 
 /// What a check says.
@@ -77,6 +79,7 @@ impl Checker {
             order: Order::new(plan.servers()),
             disks: Disks::new(plan.servers(), plan.voters),
             promises: Promises::new(plan.servers()),
+            answered: BTreeMap::new(),
         }
     }
 
@@ -227,15 +230,19 @@ impl Checker {
         self.disks.truncated(at, to);
     }
 
-    /// A server begins to replace its history by a snapshot.
-    pub fn installing(&mut self, at: ServerAt, zxid: Zxid) {
+    /// A server begins to replace its history by a snapshot and what is behind it.
+    pub fn installing(&mut self, at: ServerAt, zxid: Zxid, entries: &[Entry]) {
         self.count("snapshot installed");
-        self.disks.installing(at, zxid);
+        self.disks.installing(at, zxid, entries);
+        let verdict = self.disks.kept_by_a_quorum(&self.order);
+        self.judge(verdict);
     }
 
-    /// A snapshot is a server's history.
-    pub fn installed(&mut self, at: ServerAt, zxid: Zxid, replica: &Replica) {
-        self.disks.installed(at, zxid);
+    /// A snapshot and what is behind it are a server's history.
+    pub fn installed(&mut self, at: ServerAt, zxid: Zxid, entries: &[Entry], replica: &Replica) {
+        self.disks.installed(at, zxid, entries);
+        let verdict = self.disks.kept_by_a_quorum(&self.order);
+        self.judge(verdict);
         self.order.restarted(at, zxid);
         self.count("I-16 snapshot truth");
         let verdict = self.order.state(at, replica);
@@ -260,7 +267,14 @@ impl Checker {
         let verdict = self.promises.established(at, epoch);
         self.judge(verdict);
         self.count("I-7 leader completeness");
-        let verdict = self.disks.is_complete(at, &self.order);
+        let verdict = self.disks.is_complete(at, epoch, &self.order);
+        self.judge(verdict);
+    }
+
+    /// A server is in step behind a leader: whom everybody else follows in this epoch, too.
+    pub fn in_step(&mut self, at: ServerAt, leader: Sid, epoch: u32) {
+        self.count("I-1 one leader");
+        let verdict = self.promises.follows(at, leader, epoch);
         self.judge(verdict);
     }
 
@@ -287,6 +301,10 @@ impl Checker {
                     .promises
                     .ack_epoch(at, to, (*last_logged, *current_epoch), last);
                 self.judge(verdict);
+            }
+            Packet::UpToDate => {
+                let epoch = self.promises.current(at);
+                self.established(at, epoch);
             }
             Packet::Ack(zxid) => {
                 self.count("R1 ack needs the disk");

@@ -94,9 +94,13 @@ impl Order {
             let text = format!("{} has other bytes at s{}", Z(entry.zxid), at + 1);
             return fails("I-2 integrity", text);
         }
-        if leads && self.last() >= entry.zxid {
+        let before = self
+            .decided
+            .partition_point(|d| d.zxid.epoch() < entry.zxid.epoch());
+        let is_first = entry.zxid.counter() == 1;
+        if leads && is_first && self.positions[at] < before {
             let text = format!(
-                "s{} proposes {} behind {}",
+                "s{} begins an epoch with {} and has not applied all up to {}",
                 at + 1,
                 Z(entry.zxid),
                 Z(self.last())

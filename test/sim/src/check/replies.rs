@@ -23,8 +23,8 @@ pub struct Told<'a> {
 /// What a reply says.
 #[derive(Debug, Clone)]
 pub enum Answer<'a> {
-    /// A write was decided; the path of what it created.
-    Written(Option<&'a str>),
+    /// A write was decided: which znode it created or set, and the hash of the data, where that is one znode's.
+    Written(Option<(&'a str, u64)>),
     /// A read of a znode: version and hash of its data if it is there. The hash is missing if only the Stat was asked.
     Read {
         /// Which znode.
@@ -40,9 +40,9 @@ impl Checker {
     /// A client got a reply. Checks I-22, I-23, I-25.
     pub fn replied(&mut self, told: &Told<'_>) {
         let verdict = match &told.answer {
-            Answer::Written(path) => {
+            Answer::Written(node) => {
                 self.count("I-22 no acknowledged write lost");
-                self.written(told, *path)
+                self.written(told, *node)
             }
             Answer::Read { path, node } => {
                 self.count("I-25 reads are of a state");
@@ -53,28 +53,41 @@ impl Checker {
         self.judge(verdict);
     }
 
-    fn written(&self, told: &Told<'_>, path: Option<&str>) -> Verdict {
+    /// The txn that answered is decided, of this session, says the same, and answered nothing else before. Its request's
+    /// number is not compared: a learner may hand requests on under numbers of its own (P86).
+    fn written(&mut self, told: &Told<'_>, node: Option<(&str, u64)>) -> Verdict {
         let (zxid, session) = (Z(told.zxid), told.session);
-        let Some(decided) = self.order.find(told.zxid) else {
-            let text = format!("{session} was told {zxid}, which is not decided");
+        let decided = self.order.find(told.zxid).filter(|d| d.session == session);
+        let Some(decided) = decided else {
+            // A refusal before a number was given carries the last number, of whomever.
+            if !told.error.is_ok() {
+                return Ok(());
+            }
+            let text = format!("{session} was told {zxid}, which it did not ask for");
             return fails("I-22 no acknowledged write lost", text);
         };
-        let is_mine = (decided.session, decided.cxid) == (session, told.xid);
-        // A refusal before a number was given carries the last number of others.
-        if !is_mine && !told.error.is_ok() {
-            return Ok(());
-        }
         let is_same = decided.error.unwrap_or(ErrorCode::OK) == told.error;
-        if !is_mine || !is_same {
-            let text = format!(
-                "{session} was told {:?} for #{} by {zxid}, which is {decided:?}",
-                told.error, told.xid.0
-            );
+        if !is_same && told.error.is_ok() {
+            let text = format!("{session} was told Ok by {zxid}, which is {decided:?}");
             return fails("I-22 no acknowledged write lost", text);
         }
-        if told.error.is_ok() && path.is_some() && decided.created.as_deref() != path {
-            let text = format!("{session} was told of {path:?}, {zxid} is {decided:?}");
-            return fails("I-22 no acknowledged write lost", text);
+        let created = decided.created.clone();
+        if told.error.is_ok() {
+            if let Some((path, hash)) = node {
+                let changes = self.order.changes(path);
+                let is_there = changes.iter().any(|change| {
+                    change.zxid == told.zxid && change.now.is_some_and(|(_, is)| is == hash)
+                });
+                if !is_there || created.is_some_and(|created| created != path) {
+                    let text = format!("{session} was told of {path} by {zxid}, which is another");
+                    return fails("I-22 no acknowledged write lost", text);
+                }
+            }
+            let before = self.answered.insert(session, told.zxid);
+            if before.is_some_and(|before| before >= told.zxid) {
+                let text = format!("{session} was told Ok by {zxid} twice");
+                return fails("I-22 no acknowledged write lost", text);
+            }
         }
         Ok(())
     }

@@ -11,11 +11,17 @@ use zabra_proto::{OpCode, Perms, RawAcl, Xid};
 use super::Client;
 use crate::say;
 use crate::surroundings::Surroundings;
+use crate::trace::hash_of;
 
 /// A request that waits for its reply, as far as the reply needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Asked {
-    Create,
+    /// With the hash of the data.
+    Create(u64),
+    Set {
+        path: String,
+        hash: u64,
+    },
     Write,
     Get {
         path: String,
@@ -73,10 +79,11 @@ impl Client {
         let own = format!("/e{}-{}", self.at, around.kernel.rng.usize(0..3));
         self.written += 1;
         let data = format!("c{}-{}", self.at, self.written).into_bytes();
+        let hash = hash_of(&data);
         match around.kernel.rng.u32(0..100) {
             0..=14 => {
                 let create = create_request(&shared, &data, 0);
-                self.ask(OpCode::Create, &create, Asked::Create, around);
+                self.ask(OpCode::Create, &create, Asked::Create(hash), around);
             }
             15..=34 => {
                 let set = SetDataRequest {
@@ -84,7 +91,8 @@ impl Client {
                     data: Some(&data),
                     version: -1,
                 };
-                self.ask(OpCode::SetData, &set, Asked::Write, around);
+                let path = shared.clone();
+                self.ask(OpCode::SetData, &set, Asked::Set { path, hash }, around);
             }
             35..=41 => {
                 let delete = DeleteRequest {
@@ -95,11 +103,11 @@ impl Client {
             }
             42..=49 => {
                 let create = create_request(&own, &data, 1);
-                self.ask(OpCode::Create, &create, Asked::Create, around);
+                self.ask(OpCode::Create, &create, Asked::Create(hash), around);
             }
             50..=53 => {
                 let create = create_request("/q-", &data, 3);
-                self.ask(OpCode::Create, &create, Asked::Create, around);
+                self.ask(OpCode::Create, &create, Asked::Create(hash), around);
             }
             54..=59 => self.ask_multi(&shared, &own, &data, around),
             60..=89 => self.ask_read(shared, around),
@@ -162,8 +170,8 @@ impl Client {
 
     fn ask(&mut self, op: OpCode, record: &impl Encode, asked: Asked, around: &mut Surroundings) {
         let Some(conn) = &mut self.conn else { return };
-        let xid = conn.next_xid;
-        conn.next_xid += 1;
+        self.next_xid += 1;
+        let xid = self.next_xid;
         say!(around.kernel, "c{} asks #{xid} {op:?} {asked:?}", self.at);
         conn.asked.push_back((xid, asked));
         self.put(Xid(xid), op, record, around);

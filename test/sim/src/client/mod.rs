@@ -31,6 +31,8 @@ pub struct Client {
     attempt: Option<u64>,
     attempts: u64,
     written: u64,
+    /// Counts on over connections, as Java's client does.
+    next_xid: i32,
     /// Faults have ended: only the last write is still asked for.
     is_calm: bool,
     /// The last write was answered.
@@ -67,7 +69,6 @@ struct Connection {
     is_open: bool,
     input: Vec<u8>,
     asked: VecDeque<(i32, Asked)>,
-    next_xid: i32,
     heard: Micros,
     said: Micros,
     /// The zxid of the last reply.
@@ -88,6 +89,7 @@ impl Client {
             attempt: None,
             attempts: 0,
             written: 0,
+            next_xid: 0,
             is_calm: false,
             is_served: false,
             tally: Tally::default(),
@@ -177,7 +179,6 @@ impl Client {
             is_open: false,
             input: Vec::new(),
             asked: VecDeque::new(),
-            next_xid: 1,
             heard: now,
             said: now,
             last: Zxid::ZERO,

@@ -138,17 +138,20 @@ impl Client {
             answer,
         };
         match asked {
-            Asked::Create | Asked::Last => {
-                let path = if ok {
-                    Some(PathResponse::decode(r).ok()?.path.into_owned())
-                } else {
-                    None
-                };
-                around
-                    .check
-                    .replied(&told(Answer::Written(path.as_deref())));
+            Asked::Create(hash) => {
+                let path = ok.then(|| PathResponse::decode(r).ok()).flatten();
+                let node = path.as_ref().map(|created| (&*created.path, hash));
+                around.check.replied(&told(Answer::Written(node)));
                 self.tally.writes += u64::from(ok);
-                self.is_served |= ok && asked == Asked::Last;
+            }
+            Asked::Last => {
+                around.check.replied(&told(Answer::Written(None)));
+                self.is_served |= ok;
+            }
+            Asked::Set { path, hash } => {
+                let node = Some((path.as_str(), hash));
+                around.check.replied(&told(Answer::Written(node)));
+                self.tally.writes += u64::from(ok);
             }
             Asked::Write => {
                 around.check.replied(&told(Answer::Written(None)));

@@ -51,6 +51,7 @@ impl Process {
             Effect::HangUp(conn) => self.clients.close(conn, CloseReason::SessionGone),
             Effect::StartServing => {
                 say!(around.kernel, "s{} serves", self.sid);
+                self.is_tree_in_step = true;
                 self.clients.start_serving();
             }
             Effect::StopServing => {
@@ -59,6 +60,7 @@ impl Process {
                 self.in_step = None;
             }
             Effect::ListSessions => {
+                self.is_tree_in_step = true;
                 let sessions = self.replica.sessions().iter();
                 let list: Vec<(SessionId, i32)> = sessions.map(|(s, t)| (*s, *t)).collect();
                 self.step(now, Input::Sessions(&list));
@@ -71,7 +73,6 @@ impl Process {
     fn perform_as_member(&mut self, effect: Effect, around: &mut Surroundings) {
         match effect {
             Effect::SaveEpochs(epochs) => {
-                self.require_durable("SaveEpochs", around);
                 around.check.epochs_wanted(self.at, epochs);
                 self.begin_in_order(Job::Epochs(epochs), around);
             }
@@ -187,8 +188,12 @@ impl Process {
                 if *leader == self.sid {
                     around.check.established(self.at, *epoch);
                 }
+                around.check.in_step(self.at, *leader, *epoch);
             }
-            Note::Looking | Note::Left { .. } => self.in_step = None,
+            Note::Looking | Note::Left { .. } => {
+                self.in_step = None;
+                self.is_tree_in_step = false;
+            }
             _ => {}
         }
     }

@@ -1,9 +1,11 @@
 //! What the disk does while the process goes on: each job takes its time, and a crash may come in the midst of it.
 
+use zabra_jute::Limits;
 use zabra_peer::Input;
 use zabra_proto::Zxid;
+use zabra_proto::quorum_packet::{Message, PacketReader};
 use zabra_serve::Replica;
-use zabra_storage::PendingSnapshot;
+use zabra_storage::PendingHistory;
 use zabra_zab::{Backlog, Entry, Epochs, LinkId};
 
 use super::{Fate, Process, history};
@@ -37,7 +39,9 @@ pub(super) struct Received {
     pub(super) link: LinkId,
     pub(super) zxid: Zxid,
     pub(super) replica: Box<Replica>,
-    pub(super) snapshot: PendingSnapshot,
+    pub(super) history: PendingHistory,
+    /// Packets that came behind the snapshot.
+    pub(super) rest: Vec<u8>,
 }
 
 impl Process {
@@ -51,7 +55,8 @@ impl Process {
     /// Begins a job behind those of its kind that were begun before.
     pub(super) fn begin_in_order(&mut self, job: Job, around: &mut Surroundings) {
         if let Job::Adopt(received) = &job {
-            around.check.installing(self.at, received.zxid);
+            let entries = entries_of(&received.rest);
+            around.check.installing(self.at, received.zxid, &entries);
         }
         let id = self.enlist(job);
         self.in_order.push_back(id);
@@ -84,7 +89,8 @@ impl Process {
 
     pub(super) fn maybe_begin_snapshot(&mut self, around: &mut Surroundings) {
         let is_due = self.txns_since_snapshot >= self.plan.snapshot_every;
-        if !is_due || self.snapshot_runs {
+        let may_be_saved = self.is_tree_in_step || self.plan.is_standalone;
+        if !is_due || !may_be_saved || self.snapshot_runs {
             return;
         }
         if let Some(image) = Image::of(&mut self.replica) {
@@ -136,7 +142,12 @@ impl Process {
                 self.step(now, Input::EpochsSaved(epochs));
             }
             Job::Truncate(to) => {
-                self.files.truncate(to)?;
+                if !self.files.truncate(to)? {
+                    say!(around.kernel, "s{} cannot truncate to {}", self.sid, Z(to));
+                    around.check.count("cannot truncate");
+                    self.step(now, Input::CannotTruncate);
+                    return Ok(());
+                }
                 say!(around.kernel, "s{} ⛁ truncated to {}", self.sid, Z(to));
                 around.check.truncated(self.at, to);
                 self.step(now, Input::Truncated(to));
@@ -163,15 +174,19 @@ impl Process {
                     link,
                     zxid,
                     replica,
-                    snapshot,
+                    history,
+                    rest,
                 } = received;
-                self.files.adopt(zxid, snapshot)?;
+                let entries = entries_of(&rest);
+                self.files.adopt(history)?;
                 self.replica = *replica;
                 self.txns_since_snapshot = 0;
                 say!(around.kernel, "s{} ⛁ installed {}", self.sid, Z(zxid));
-                around.check.installed(self.at, zxid, &self.replica);
+                around
+                    .check
+                    .installed(self.at, zxid, &entries, &self.replica);
                 self.step(now, Input::SnapshotInstalled(zxid));
-                self.go_on(link, around);
+                self.go_on(link, &rest, around);
             }
         }
         Ok(())
@@ -223,9 +238,27 @@ impl Process {
                     drop(image.write(&files.vfs, &files.dirs, &files.mark));
                 }
                 Job::Purge => drop(self.files.purge()),
-                Job::Adopt(received) => drop(self.files.adopt(received.zxid, received.snapshot)),
+                Job::Adopt(received) => drop(self.files.adopt(received.history)),
                 Job::Backlog(..) => {}
             }
         }
     }
+}
+
+/// The txns among these packets.
+fn entries_of(packets: &[u8]) -> Vec<Entry> {
+    let mut reader = PacketReader::new(Limits::DEFAULT);
+    reader.push(packets);
+    let mut entries = Vec::new();
+    while let Ok(Some(packet)) = reader.next_packet() {
+        match packet.message() {
+            Ok(Message::Proposal { zxid, txn } | Message::Inform { zxid, txn }) => {
+                let payload = txn.into();
+                entries.push(Entry { zxid, payload });
+            }
+            Ok(Message::NewLeader { .. }) => break,
+            _ => {}
+        }
+    }
+    entries
 }

@@ -6,7 +6,7 @@ use zabra_jute::Limits;
 use zabra_peer::Input;
 use zabra_proto::quorum_packet::{Message, PacketReader};
 use zabra_proto::{Sid, Zxid};
-use zabra_storage::{Compression, SnapshotTail, SnapshotWriter, StreamReader};
+use zabra_storage::{Compression, Incoming};
 use zabra_zab::{LinkId, Packet};
 
 use super::jobs::{Job, Received};
@@ -52,9 +52,8 @@ pub(super) enum Intake {
 
 pub(super) struct Arriving {
     zxid: Zxid,
-    reader: StreamReader,
+    incoming: Incoming,
     loader: Loader,
-    writer: SnapshotWriter,
 }
 
 impl Links {
@@ -89,14 +88,12 @@ impl Links {
 impl Files {
     /// Makes ready for a snapshot that is to come.
     fn begin_intake(&self, zxid: Zxid) -> Result<Arriving, String> {
-        let (vfs, none) = (self.vfs.clone(), Compression::None);
-        let writer = SnapshotWriter::begin_as("received-", vfs, self.dirs.snap(), zxid, none)
-            .map_err(|e| e.to_string())?;
+        let (limits, none) = (Limits::DEFAULT, Compression::None);
+        let incoming = Incoming::begin("received-", &self.vfs, &self.dirs, zxid, none, limits);
         Ok(Arriving {
             zxid,
-            reader: StreamReader::new(),
+            incoming: incoming.map_err(|e| e.to_string())?,
             loader: Loader::new(tree_options(), false),
-            writer,
         })
     }
 }
@@ -105,14 +102,6 @@ impl Link {
     /// Queues bytes, behind a history that has not gone yet.
     fn put(&mut self, packet: &Packet) {
         packet.encode(self.held.as_mut().unwrap_or(&mut self.out));
-    }
-
-    /// Gives up a snapshot that did not come to its end.
-    fn abandon_intake(self) {
-        if let Some(Intake::Arrives(arriving)) = self.intake {
-            // If the file cannot be removed now, the next start will.
-            drop(arriving.writer.abandon());
-        }
     }
 
     /// What is sent from here on waits for a history.
@@ -166,20 +155,23 @@ impl Process {
         if let Some(link) = self.links.remove(id) {
             let (kernel, net) = (&mut around.kernel, &mut around.net);
             net.close(kernel, link.stream, link.side);
-            link.abandon_intake();
         }
         self.step(now, Input::LinkClosed(id));
     }
 
-    /// A snapshot is installed: the link goes on, or is gone.
-    pub(super) fn go_on(&mut self, id: LinkId, around: &mut Surroundings) {
+    /// A snapshot is installed: what came behind it is heard first, then the link goes on, or is gone.
+    pub(super) fn go_on(&mut self, id: LinkId, rest: &[u8], around: &mut Surroundings) {
         let Some(link) = self.links.link_mut(id) else {
             return;
         };
-        if let Some(Intake::Installs { is_gone: true }) = link.intake.take() {
+        let later = link.reader.rest().to_vec();
+        link.reader.skip(later.len());
+        link.reader.push(rest);
+        link.reader.push(&later);
+        let is_gone = matches!(link.intake.take(), Some(Intake::Installs { is_gone: true }));
+        self.read_link(id, around);
+        if is_gone {
             self.forget_link(id, around);
-        } else {
-            self.read_link(id, around);
         }
     }
 
@@ -247,11 +239,10 @@ impl Process {
             Some(Intake::Arrives(arriving)) => arriving,
         };
         let bytes = link.reader.rest().to_vec();
-        let (loader, writer) = (&mut arriving.loader, &mut arriving.writer);
-        match arriving.reader.push(&bytes, loader, Some(writer)) {
-            Ok(None) => link.reader.skip(bytes.len()),
-            Ok(Some(taken)) => {
-                link.reader.skip(taken);
+        link.reader.skip(bytes.len());
+        match arriving.incoming.push(&bytes, &mut arriving.loader) {
+            Ok(false) => {}
+            Ok(true) => {
                 let ended = link.intake.replace(Intake::Installs { is_gone: false });
                 if let Some(Intake::Arrives(arriving)) = ended {
                     self.adopt_soon(id, *arriving, around);
@@ -267,14 +258,15 @@ impl Process {
 
     fn adopt_soon(&mut self, link: LinkId, arriving: Arriving, around: &mut Surroundings) {
         let zxid = arriving.zxid;
-        let pending = arriving.writer.finish_pending(&SnapshotTail::default());
-        let received = pending.map_err(|e| e.to_string()).and_then(|snapshot| {
+        let finished = arriving.incoming.finish().map_err(|e| e.to_string());
+        let received = finished.and_then(|(history, rest)| {
             let (replica, _) = arriving.loader.finish(zxid).map_err(|e| e.to_string())?;
             Ok(Received {
                 link,
                 zxid,
                 replica: Box::new(replica),
-                snapshot,
+                history,
+                rest,
             })
         });
         match received {
@@ -319,7 +311,6 @@ impl Process {
             std::mem::take(&mut link.out),
         );
         net.close(kernel, link.stream, link.side);
-        link.abandon_intake();
     }
 
     /// Sends what was said in this round. A process that dies in the midst of it may have said only a part.

@@ -86,6 +86,8 @@ pub struct Process {
     next_job: u64,
     snapshot_runs: bool,
     txns_since_snapshot: u64,
+    /// Whether the tree is that of an ensemble that goes on: then it may be written down.
+    is_tree_in_step: bool,
     conns: Conns,
     links: Links,
     /// Attempts to connect to a leader: whom, and how often it was tried.
@@ -139,6 +141,7 @@ impl Process {
             next_job: 0,
             snapshot_runs: false,
             txns_since_snapshot: 0,
+            is_tree_in_step: false,
             conns: Conns::default(),
             links: Links::default(),
             dials: BTreeMap::new(),
