@@ -108,6 +108,9 @@ const TLS: Status = NotBuilt("TLS");
 const SASL: Status = NotBuilt("SASL");
 const ADMIN_SERVER: Status = NotBuilt("the admin server");
 const LOCAL_SESSIONS: Status = NotBuilt("local sessions");
+const OBSERVER_DELAYS: Status = NotBuilt("the delays of observers");
+const OBSERVER_WITHOUT_DISK: Status = NotBuilt("observers that keep nothing on disk");
+const SYNC_LIMITS: Status = NotBuilt("limits of observers that get into step at once");
 const OBSERVER_MASTER: Status = NotBuilt("the observer master");
 const MESSAGE_TRACKER: Status = NotBuilt("the message tracker");
 const PATH_STATS: Status = NotBuilt("request path statistics");
@@ -276,8 +279,8 @@ const ENSEMBLE: &[Setting] = &[
     file("CP-10", "syncLimit", Int, "0").is(M, Ensemble, "ticks for which a learner may be silent; required"),
     file("CP-11", "connectToLearnerMasterLimit", Int, "0").is(S, Ensemble, "ticks for connecting to the leader; 0 is initLimit"),
     file("CP-16", "peerType", Choice(&["participant", "observer"]), "participant").is(M, Ensemble, "role; that of the server line wins"),
-    file("CP-17", "syncEnabled", Bool, "true").is(S, Ensemble, "observers write log and snapshots"),
-    prop("SP-55", "observer.syncEnabled", Bool, "true").is(S, Ensemble, "the same; wins over syncEnabled"),
+    file("CP-17", "syncEnabled", Bool, "true").is(S, OBSERVER_WITHOUT_DISK, "observers write log and snapshots"),
+    prop("SP-55", "observer.syncEnabled", Bool, "true").is(S, OBSERVER_WITHOUT_DISK, "the same; wins over syncEnabled"),
     file("CP-18", "dynamicConfigFile", Path, "").is(M, Ensemble, "file of the server lines"),
     file("CP-19", "standaloneEnabled", Bool, "true").is(M, Ensemble, "false runs an ensemble of one"),
     file("CP-20", "reconfigEnabled", Bool, "false").is(M, Ensemble, "allows reconfig"),
@@ -309,12 +312,12 @@ const ENSEMBLE: &[Setting] = &[
     prop("SP-48", "quorumCnxnTimeoutMs", Int, "-1").is(R, Ensemble, "ms of silence on an election connection; -1 is syncLimit ticks"),
     prop("SP-50", "tcpKeepAlive", Bool, "false").is(S, Ensemble, "TCP keepalive between servers"),
     prop("SP-52", "electionPortBindRetry", Int, "3").is(S, Ensemble, "attempts to bind the election port; 0 is for ever"),
-    prop("SP-53", "observer.reconnectDelayMs", Long, "0").is(S, Ensemble, "ms before an observer connects again"),
-    prop("SP-54", "observer.election.DelayMs", Long, "200").is(S, Ensemble, "ms before an observer looks for a leader again"),
+    prop("SP-53", "observer.reconnectDelayMs", Long, "0").is(S, OBSERVER_DELAYS, "ms before an observer connects again"),
+    prop("SP-54", "observer.election.DelayMs", Long, "200").is(S, OBSERVER_DELAYS, "ms before an observer looks for a leader again"),
     prop("SP-56", "observerMaster.sizeLimit", Int, "33554432").is(R, OBSERVER_MASTER, "bytes of history kept for observers"),
     prop("SP-57", "leaderConnectDelayDuringRetryMs", Int, "100").is(R, Ensemble, "ms between attempts to connect to the leader"),
-    prop("SP-59", "leader.maxConcurrentSnapSyncs", Int, "10").documented_as(&["maxConcurrentSnapSyncs"]).is(S, Ensemble, "snapshots sent to observers at once"),
-    prop("SP-59", "leader.maxConcurrentDiffSyncs", Int, "100").documented_as(&["maxConcurrentDiffSyncs"]).is(S, Ensemble, "diffs sent to observers at once"),
+    prop("SP-59", "leader.maxConcurrentSnapSyncs", Int, "10").documented_as(&["maxConcurrentSnapSyncs"]).is(S, SYNC_LIMITS, "snapshots sent to observers at once"),
+    prop("SP-59", "leader.maxConcurrentDiffSyncs", Int, "100").documented_as(&["maxConcurrentDiffSyncs"]).is(S, SYNC_LIMITS, "diffs sent to observers at once"),
     prop("SP-45", "leader.maxTimeToWaitForEpoch", Int, "-1").documented_as(&["maxTimeToWaitForEpoch"]).is(R, NotBuilt("giving an epoch up early"), "ms for a new leader to collect epochs; -1 is initLimit ticks"),
     prop("SP-41", "learner.closeSocketAsync", Bool, "false").also(&["learner.closeSocketAsync"]).is(R, Accepted, "closing never blocks here"),
     prop("SP-41", "leader.closeSocketAsync", Bool, "false").also(&["leader.closeSocketAsync"]).is(R, Accepted, "closing never blocks here"),
