@@ -98,6 +98,9 @@ pub enum Input<'a> {
     /// Time has passed, at the latest at [`crate::Peer::next_deadline`]. Touches and packets that were heard before it
     /// must have come in.
     Tick,
+    /// This server did nothing for a while, as when it was stopped or starved. What came on its links has come in, what its
+    /// clients sent has not: it may have lost its place in the ensemble, and must know before it answers them (P75).
+    Woken,
     /// The sessions in the replica, as [`crate::Effect::ListSessions`] asked.
     Sessions(&'a [(SessionId, i32)]),
     /// The epochs are on stable storage.

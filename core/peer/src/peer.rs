@@ -135,6 +135,7 @@ impl Peer {
             Input::Applied(zxid) => self.on_applied(zxid, effects),
             Input::DiskLow(low) => self.disk_low = low,
             Input::Tick => self.on_tick(now, tree, effects),
+            Input::Woken => self.judge_links(now, effects),
             Input::Stop => {
                 self.stopping = true;
                 self.maybe_stop(effects);
@@ -313,6 +314,12 @@ impl Peer {
                 self.elect(now, input, effects);
             }
         }
+        self.judge_links(now, effects);
+        self.decide(now, tree, effects, |primary, _, scene| primary.tick(scene));
+    }
+
+    /// Who is silent for too long is left, or leaves.
+    fn judge_links(&mut self, now: Now, effects: &mut Vec<Effect>) {
         match &mut self.role {
             Role::Leading(leading) => {
                 let outcomes = leading.act(&mut self.history, effects, |leader, _, actions| {
@@ -333,7 +340,6 @@ impl Peer {
             }
             Role::Standalone(_) | Role::Looking { .. } | Role::Halted => {}
         }
-        self.decide(now, tree, effects, |primary, _, scene| primary.tick(scene));
     }
 
     /// A leader that stops finishes what it has begun; its learners see the link end, and elect at once.

@@ -353,3 +353,13 @@ fn a_sync_in_an_epoch_without_writes_is_answered() {
         assert_eq!(cluster.reply(sid, seq), Some(ErrorCode::OK));
     }
 }
+
+/// P75: what a leader would answer after a long pause may be long outdated.
+#[test]
+fn a_leader_that_was_paused_serves_nobody_before_it_knows_that_it_still_leads() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    cluster.now.mono = cluster.now.mono.after(60_000);
+    cluster.step(leader, zabra_peer::Input::Woken);
+    assert!(!cluster.servers[&leader].serves);
+}

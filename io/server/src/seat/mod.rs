@@ -155,6 +155,8 @@ impl std::fmt::Debug for Seat {
 pub(crate) const READ_LEN: usize = 64 << 10;
 /// How often silent and lingering connections are looked for.
 const SWEEP_MS: u64 = 1_000;
+/// A wake-up that is this late is the end of a pause: no scheduler keeps a thread waiting so long that is not starved.
+const PAUSE_MS_MIN: u64 = 500;
 /// So long a member may take to leave its ensemble in good order (pitfalls P68).
 const STOP_MS_MAX: u64 = 5_000;
 
@@ -204,8 +206,12 @@ impl Seat {
     /// One round, up to the flush.
     fn round(&mut self, shared: &Shared) -> Result<(), Fatal> {
         let timeout = self.timeout(shared, clock::now().mono);
+        let due = self.next_tick();
         self.wait(timeout)?;
         let now = clock::now();
+        if self.member.is_some() && now.mono.since(due) >= PAUSE_MS_MIN {
+            self.find_place(shared, now);
+        }
         self.read_ready(shared, now);
         if self.tick_is_due(now.mono) {
             // What came while this thread could not read must be heard before anyone is declared silent (P71, P75).
@@ -219,6 +225,21 @@ impl Seat {
             Some(fatal) => Err(fatal),
             None => Ok(()),
         }
+    }
+
+    /// After a pause: what the other servers have said is heard before any client is answered, for they may have gone on
+    /// without this one (P75).
+    fn find_place(&mut self, shared: &Shared, now: Now) {
+        let is_client = |ready: &Ready| matches!(ready.source, Source::Conn(_));
+        let (clients, others) = self.ready.drain(..).partition(is_client);
+        self.ready = others;
+        self.read_ready(shared, now);
+        self.ready = clients;
+        let replica = effects::read(&self.replica);
+        let effects = &mut self.effects;
+        self.peer.step(now, Input::Woken, &replica.tree, effects);
+        drop(replica);
+        self.carry_out_and_send(now);
     }
 
     /// Whether what is gathered goes to the disk now. What is held back goes by itself if nobody else is flushing.
