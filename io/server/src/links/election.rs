@@ -64,6 +64,8 @@ pub(crate) struct ElectionPort {
     next_attempt: u64,
     mailbox: Arc<Mailbox>,
     news: Vec<ElectionNews>,
+    /// Whether something waits that was not tried to be sent.
+    is_dirty: bool,
 }
 
 /// Another server.
@@ -115,6 +117,7 @@ impl ElectionPort {
             next_attempt: 0,
             mailbox,
             news: Vec::new(),
+            is_dirty: false,
         })
     }
 
@@ -140,7 +143,9 @@ impl ElectionPort {
     /// Tells a server something, in place of what it was not told yet; connects to it if there is no link.
     pub(crate) fn post(&mut self, to: Sid, frame: Vec<u8>, now: MonoMillis) {
         let Some(line) = self.line(to) else { return };
-        if line.correspondent.post(frame, now) {
+        let dials = line.correspondent.post(frame, now);
+        self.is_dirty = true;
+        if dials {
             let configured = self.options.others.get(&to).cloned();
             self.dial(to, configured);
         }
@@ -168,7 +173,7 @@ impl ElectionPort {
             self.flush_wire(number, now, poller);
         }
         if report.read {
-            self.read(number, scratch, now, poller);
+            self.read(number, scratch, now);
         }
     }
 
@@ -208,6 +213,9 @@ impl ElectionPort {
 
     /// Sends what waits, as far as the sockets have room.
     pub(crate) fn flush(&mut self, now: MonoMillis, poller: &Poller) {
+        if !std::mem::take(&mut self.is_dirty) {
+            return;
+        }
         let numbers: Vec<u32> = self.lines.values().filter_map(|line| line.wire).collect();
         for number in numbers {
             self.flush_wire(number, now, poller);
@@ -391,7 +399,7 @@ impl ElectionPort {
                 return;
             }
         }
-        self.set_up(to, number, now, poller);
+        self.set_up(to, number, now);
     }
 
     /// This server connected, and has the smaller id: the other side closes this and connects back.
@@ -408,7 +416,7 @@ impl ElectionPort {
     }
 
     /// The link to a server stands; an older one is closed.
-    fn set_up(&mut self, sid: Sid, number: u32, now: MonoMillis, poller: &Poller) {
+    fn set_up(&mut self, sid: Sid, number: u32, now: MonoMillis) {
         let Some(line) = self.lines.get_mut(&sid) else {
             self.wires.remove(&number);
             return;
@@ -417,13 +425,14 @@ impl ElectionPort {
             self.wires.remove(&older);
         }
         let fact = line.correspondent.on_up();
+        self.is_dirty = true;
         debug!(%sid, "an election link stands");
         self.tell(sid, Some(fact));
         // What came behind the introduction.
-        self.take_frames(number, sid, now, poller);
+        self.take_frames(number, sid, now);
     }
 
-    fn read(&mut self, number: u32, scratch: &mut [u8], now: MonoMillis, poller: &Poller) {
+    fn read(&mut self, number: u32, scratch: &mut [u8], now: MonoMillis) {
         let Some(wire) = self.wires.get_mut(&number) else {
             return;
         };
@@ -434,19 +443,13 @@ impl ElectionPort {
             Err(error) => return self.lose(number, &error, now),
         }
         match wire.role {
-            Role::Unknown { from, .. } => self.take_introduction(number, from, now, poller),
-            Role::Link(sid) => self.take_frames(number, sid, now, poller),
+            Role::Unknown { from, .. } => self.take_introduction(number, from, now),
+            Role::Link(sid) => self.take_frames(number, sid, now),
         }
     }
 
     /// Reads who connected, and does as the ids say.
-    fn take_introduction(
-        &mut self,
-        number: u32,
-        from: SocketAddr,
-        now: MonoMillis,
-        poller: &Poller,
-    ) {
+    fn take_introduction(&mut self, number: u32, from: SocketAddr, now: MonoMillis) {
         let Some(wire) = self.wires.get_mut(&number) else {
             return;
         };
@@ -478,7 +481,7 @@ impl ElectionPort {
                 if let Some(wire) = self.wires.get_mut(&number) {
                     wire.role = Role::Link(sid);
                 }
-                self.set_up(sid, number, now, poller);
+                self.set_up(sid, number, now);
             }
             Introduced::ConnectBack { dials } => {
                 let older = line.wire.take();
@@ -501,7 +504,7 @@ impl ElectionPort {
         }
     }
 
-    fn take_frames(&mut self, number: u32, sid: Sid, now: MonoMillis, poller: &Poller) {
+    fn take_frames(&mut self, number: u32, sid: Sid, now: MonoMillis) {
         let Some(wire) = self.wires.get_mut(&number) else {
             return;
         };
@@ -527,9 +530,8 @@ impl ElectionPort {
         if wire.inbox.is_empty() {
             wire.inbox = Vec::new();
         }
-        match broken {
-            Some(error) => self.lose(number, &error, now),
-            None => self.flush_wire(number, now, poller),
+        if let Some(error) = broken {
+            self.lose(number, &error, now);
         }
     }
 
@@ -539,14 +541,16 @@ impl ElectionPort {
             return;
         };
         let Role::Link(sid) = wire.role else { return };
-        let line = self.lines.get_mut(&sid);
+        let mut flushed = wire.socket.flush(poller);
         // A frame that has begun is finished first; the next one waits where a newer may replace it.
         if wire.socket.unsent_len() == 0
-            && let Some(frame) = line.and_then(|line| line.correspondent.take_unsent())
+            && let Some(line) = self.lines.get_mut(&sid)
+            && let Some(frame) = line.correspondent.take_unsent()
         {
             wire.socket.out().extend_from_slice(frame);
+            flushed = flushed.and_then(|()| wire.socket.flush(poller));
         }
-        if let Err(error) = wire.socket.flush(poller) {
+        if let Err(error) = flushed {
             self.lose(number, &error, now);
         }
     }

@@ -30,8 +30,11 @@ impl PatientStream {
         std::mem::take(&mut self.before)
     }
 
-    /// Writes all of it.
+    /// Writes all of it. Nothing to write still fails if the link is gone, so that whoever has nothing yet can ask.
     pub(crate) fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return self.check();
+        }
         while !bytes.is_empty() {
             match self.stream.write(bytes) {
                 Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
@@ -41,6 +44,16 @@ impl PatientStream {
                 }
                 Err(error) => return Err(error),
             }
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> io::Result<()> {
+        let mut looked_at = [PollFd::new(&self.stream, PollFlags::empty())];
+        poll(&mut looked_at, Some(&Timespec::default()))?;
+        let gone = PollFlags::HUP | PollFlags::ERR;
+        if looked_at.iter().any(|fd| fd.revents().intersects(gone)) {
+            return Err(ErrorKind::BrokenPipe.into());
         }
         Ok(())
     }
@@ -136,6 +149,8 @@ mod tests {
         assert_eq!(stuck.kind(), ErrorKind::TimedOut);
         let (_far, near) = pair();
         let other = near.try_clone().unwrap();
+        let mut idle = PatientStream::new(near.try_clone().unwrap(), Vec::new(), LONG);
+        assert!(idle.send(&[]).is_ok());
         let waiting = thread::spawn(move || {
             PatientStream::new(near, Vec::new(), LONG)
                 .read(&mut [0])
@@ -143,5 +158,6 @@ mod tests {
         });
         other.shutdown(Shutdown::Both).unwrap();
         assert_eq!(waiting.join().unwrap(), 0);
+        assert!(idle.send(&[]).is_err());
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use tracing::info;
-use zabra_config::{Config, ThisMember};
+use tracing::{info, warn};
+use zabra_config::{Config, MembershipFiles, ThisMember};
 use zabra_storage::Vfs;
 
 use super::options;
@@ -21,6 +21,17 @@ pub(super) struct History {
     pub(super) jobs: Arc<Jobs>,
 }
 
+/// Keeps a copy of the static file where a membership may be written into another (quorum 2.2).
+fn back_up(config: &Config) {
+    let ensemble = &config.ensemble;
+    let is_static = ensemble.reconfig_enabled && ensemble.dynamic_file.is_none();
+    if let Some(file) = config.file.as_deref().filter(|_| is_static)
+        && let Err(error) = MembershipFiles::of(file).back_up()
+    {
+        warn!(%error, "the configuration file cannot be copied");
+    }
+}
+
 /// Opens the ports for the other servers. It may try for ever, if the configuration says so.
 pub(super) fn open_ports(config: &Config, this: &ThisMember) -> Result<Listeners, StartError> {
     let addresses = this.line().map_or(&[][..], |line| &line.addresses);
@@ -30,6 +41,7 @@ pub(super) fn open_ports(config: &Config, this: &ThisMember) -> Result<Listeners
 /// Loads the state; what is logged and not known to be decided stays out of the tree.
 pub(super) fn open(config: &Config, vfs: Arc<dyn Vfs>) -> Result<Opened, StartError> {
     let began = Instant::now();
+    back_up(config);
     let (dirs, lock) = open_dirs(config, &*vfs)?;
     let recover = options::recover(config);
     let state = recover_member(&vfs, &dirs, &recover, options::tree(config))?;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
@@ -35,8 +36,12 @@ impl KeptPort {
     }
 }
 
+/// One ensemble at a time: servers that wait long for a processor take each other for dead.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// Servers 1 to n, each of which may run or not.
 pub(crate) struct Ensemble {
+    _turn: MutexGuard<'static, ()>,
     dir: tempfile::TempDir,
     ports: Vec<[KeptPort; 2]>,
     lines: String,
@@ -51,6 +56,7 @@ impl Ensemble {
         let ports: Vec<[KeptPort; 2]> =
             (0..n).map(|_| [KeptPort::new(), KeptPort::new()]).collect();
         Self {
+            _turn: TURN.lock().unwrap_or_else(PoisonError::into_inner),
             dir: tempfile::tempdir().unwrap(),
             members: ports.iter().map(|_| None).collect(),
             ports,
