@@ -54,7 +54,7 @@ impl Server {
         std::fs::create_dir_all(&data).unwrap();
         std::fs::write(data.join("myid"), sid.to_string()).unwrap();
         let text = format!(
-            "dataDir={}\nclientPort=0\nclientPortAddress=127.0.0.1\ntickTime=1000\ninitLimit=30\nsyncLimit=10\n\
+            "dataDir={}\nclientPort=0\nclientPortAddress=127.0.0.1\ntickTime=1000\ninitLimit=30\nsyncLimit=10\npreAllocSize=64\n\
              electionPortBindRetry=1\n{server_lines}",
             data.display()
         );

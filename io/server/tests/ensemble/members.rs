@@ -103,7 +103,7 @@ impl Ensemble {
     fn config(&self, home: &Path) -> Config {
         let data = home.join("data").display().to_string();
         let mut text = format!(
-            "dataDir={data}\ntickTime=1000\ninitLimit=20\nsyncLimit=10\n4lw.commands.whitelist=*\n{}\n",
+            "dataDir={data}\ntickTime=1000\ninitLimit=20\nsyncLimit=10\n4lw.commands.whitelist=*\npreAllocSize=64\n{}\n",
             self.lines
         );
         for (sid, [quorum, election]) in (1..).zip(&self.ports) {
