@@ -7,8 +7,8 @@ use zabra_proto::quorum_packet::{LeaderInfo, LearnerInfo, Message, PROTOCOL_VERS
 use zabra_proto::{MonoMillis, Sid, Zxid};
 use zabra_quorum::{Membership, Views};
 use zabra_zab::{
-    Entry, Epochs, History, Leader, LeaderAction, LeaderSettings, Learner, LearnerAction,
-    LearnerSettings, Limits, LinkId, Packet,
+    CAPABILITIES, Entry, Epochs, History, Leader, LeaderAction, LeaderSettings, Learner,
+    LearnerAction, LearnerSettings, Limits, LinkId, Packet,
 };
 
 const NOW: MonoMillis = MonoMillis(1000);
@@ -407,6 +407,10 @@ impl Lead {
     }
 
     fn introduce(&mut self, link: LinkId, sid: Sid, accepted: u32) {
+        self.introduce_with(link, sid, accepted, &[]);
+    }
+
+    fn introduce_with(&mut self, link: LinkId, sid: Sid, accepted: u32, capabilities: &[u8]) {
         self.leader.on_connected(link, NOW);
         let message = Message::FollowerInfo {
             accepted: z(accepted, 0),
@@ -414,7 +418,7 @@ impl Lead {
                 sid,
                 protocol: PROTOCOL_VERSION,
                 config_version: Some(0),
-                capabilities: &[],
+                capabilities,
             },
         };
         self.hear(link, &message);
@@ -653,6 +657,25 @@ fn fast_heartbeats_are_promised_only_where_every_voter_knows_them() {
             touched: None
         }]
     );
+}
+
+/// Until it has the promise, a learner waits out `syncLimit` for a leader that hangs.
+#[test]
+fn the_promise_of_fast_heartbeats_goes_right_behind_uptodate() {
+    let mut lead = Lead::new(3);
+    lead.introduce_with(ONE, Sid(1), 1, CAPABILITIES);
+    lead.ack_epoch(ONE, z(1, 3));
+    lead.ack(ONE, z(2, 0));
+    while lead.history.release().is_some() {}
+    lead.leader.serve(NOW, &mut lead.did);
+    assert_eq!(lead.sent(ONE).last(), Some(&Packet::UpToDate));
+    assert_eq!(lead.leader.next_deadline(), NOW);
+    lead.leader.tick(NOW, &mut lead.did);
+    let promise = Packet::Ping {
+        zxid: z(2, 0),
+        touched: Some(Vec::new()),
+    };
+    assert_eq!(lead.sent(ONE), [promise]);
 }
 
 /// The bytes behind LEADERINFO are ignored by whoever does not know them.

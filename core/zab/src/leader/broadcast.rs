@@ -127,6 +127,10 @@ impl Leader {
                 .map(|packet| LeaderAction::Send(link, packet)),
         );
         actions.extend(learner.sid.map(LeaderAction::InStep));
+        if self.may_beat_fast() {
+            // The promise goes right behind: until it has it, a learner waits out `syncLimit` for a leader that hangs.
+            self.next_ping = now;
+        }
     }
 
     /// Decides what a quorum has on its disks, in order.

@@ -77,7 +77,7 @@ impl Leader {
     }
 
     /// Everything beyond ZooKeeper is off while a server of Apache votes (design 1.1).
-    fn may_beat_fast(&self) -> bool {
+    pub(super) fn may_beat_fast(&self) -> bool {
         let voters = self.links.values().filter(|entry| {
             entry
                 .sid
