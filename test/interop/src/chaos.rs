@@ -1,4 +1,4 @@
-//! Servers of one kind killed, paused, cut off and started again, round after round, under a load that checks.
+//! Servers killed, paused, cut off and started again, round after round, under a load that checks.
 //!
 //! What happens in a round is drawn from the seed. After each, everybody serves again without a hand, and every session has
 //! been acknowledged a write; every few rounds, and at the end, all trees are held against the journals. That no two
@@ -17,11 +17,11 @@ use crate::scene::Scene;
 /// Rounds between two verifications.
 const VERIFY_EVERY: u32 = 5;
 
-/// Rounds with three and with five servers.
+/// Rounds with three and with five servers, one of them `guest` if there is one.
 ///
 /// # Errors
 /// Something was not as promised, or the server is missing.
-pub fn run(tested: Peer, rounds: u32, seed: u64) -> Result<String> {
+pub fn run(tested: Peer, guest: Option<Peer>, rounds: u32, seed: u64) -> Result<String> {
     Scene::play(
         format_args!("chaos: the client finds what {tested} loses"),
         |dir| lose(dir, tested),
@@ -29,15 +29,20 @@ pub fn run(tested: Peer, rounds: u32, seed: u64) -> Result<String> {
     // With three the rounds are quick, so they get the greater part.
     let of_five = rounds / 5;
     for (servers, rounds) in [(3, rounds - of_five), (5, of_five)] {
-        let name =
-            format!("chaos: {rounds} rounds with {servers} servers of {tested}, seed {seed}");
+        let mut seats = vec![Seat::voter(tested); servers];
+        if let (Some(guest), Some(last)) = (guest, seats.last_mut()) {
+            *last = Seat::voter(guest);
+        }
+        let kinds = guest.map_or_else(
+            || tested.to_string(),
+            |guest| format!("{tested}, one of {guest}"),
+        );
+        let name = format!("chaos: {rounds} rounds with {servers} servers of {kinds}, seed {seed}");
         Scene::play(&name, |dir| {
             // A thread of its own: it moves to another network for good.
             let played = std::thread::scope(|scope| {
                 let dir = dir.to_path_buf();
-                scope
-                    .spawn(move || play(&dir, tested, servers, rounds, seed))
-                    .join()
+                scope.spawn(move || play(&dir, seats, rounds, seed)).join()
             });
             played.unwrap_or_else(|_| anyhow::bail!("the play panicked"))
         })?;
@@ -73,15 +78,15 @@ fn lose(dir: &Path, tested: Peer) -> Result<String> {
     }
 }
 
-fn play(dir: &Path, tested: Peer, servers: u8, rounds: u32, seed: u64) -> Result<String> {
-    let network = match Hub::enter(servers) {
+fn play(dir: &Path, seats: Vec<Seat>, rounds: u32, seed: u64) -> Result<String> {
+    let network = match Hub::enter(u8::try_from(seats.len())?) {
         Ok(hub) => Network::Cuttable(hub),
         Err(error) => {
             println!("interop:   nobody is cut off: {error:#}");
             Network::Loopback
         }
     };
-    let plan = Plan::brisk(vec![Seat::voter(tested); usize::from(servers)]);
+    let plan = Plan::brisk(seats);
     let mut chaos = Chaos {
         rng: fastrand::Rng::with_seed(seed),
         ensemble: Ensemble::start_in(dir, &plan, network)?,

@@ -61,14 +61,15 @@ impl fmt::Display for Going {
     }
 }
 
-/// Measures `tested`, and Apache 3.9 beside it.
+/// Measures `tested`, and Apache 3.9 beside it unless it is to be `alone`.
 ///
 /// # Errors
 /// An ensemble does not come back, or a peer is missing.
-pub fn run(tested: Peer, figures: Figures) -> Result<String> {
-    let mut peers = vec![Peer::Apache(Line::V3_9)];
-    if tested != peers[0] {
-        peers.push(tested);
+pub fn run(tested: Peer, figures: Figures, alone: bool) -> Result<String> {
+    let apache = Peer::Apache(Line::V3_9);
+    let mut peers = vec![tested];
+    if tested != apache && !alone {
+        peers.insert(0, apache);
     }
     for peer in peers {
         for going in Going::ALL {
@@ -95,15 +96,15 @@ fn measure(dir: &Path, peer: Peer, going: Going, rounds: u32) -> Result<String> 
             .with_context(|| format!("round {round}, after {gaps:?}"))?;
         gaps.push(gap);
     }
+    let in_order: Vec<u128> = gaps.iter().map(Duration::as_millis).collect();
     gaps.sort_unstable();
     let at = |part: usize| gaps[(gaps.len() - 1) * part / 100].as_millis();
     Ok(format!(
-        "{} rounds: p50 {} ms, max {} ms, min {} ms; all: {:?}",
+        "{} rounds: p50 {} ms, max {} ms, min {} ms; in order: {in_order:?}",
         gaps.len(),
         at(50),
         at(100),
-        at(0),
-        gaps.iter().map(Duration::as_millis).collect::<Vec<_>>()
+        at(0)
     ))
 }
 

@@ -91,6 +91,9 @@ enum Suite {
         /// How many rounds; 50 when not given, 500 in a long run
         #[arg(long)]
         rounds: Option<u32>,
+        /// With an Apache server among them
+        #[arg(long)]
+        mixed: bool,
     },
     /// How long the ensemble is out of service when its leader goes, beside Apache; not part of `all`
     Gap {
@@ -100,6 +103,9 @@ enum Suite {
         /// Znodes that a new disk is to get; 0 leaves that out
         #[arg(long, default_value_t = 1_000_000)]
         znodes: u32,
+        /// Leave Apache out
+        #[arg(long)]
+        alone: bool,
     },
     /// Every command of Apache's zkCli
     Zkcli,
@@ -129,7 +135,10 @@ const STANDALONE: &[Suite] = &[
 const ENSEMBLES: &[Suite] = &[
     Suite::Mixed,
     Suite::Rolling,
-    Suite::Chaos { rounds: None },
+    Suite::Chaos {
+        rounds: None,
+        mixed: false,
+    },
     Suite::Kazoo3 {
         record: false,
         observer: false,
@@ -191,11 +200,19 @@ fn run(suite: Suite, how: &How) -> (&'static str, Result<String>) {
         }
         Suite::Mixed => ("mixed", mixed::run(peer, how.long)),
         Suite::Rolling => ("rolling", rolling::run(peer, how.long)),
-        Suite::Chaos { rounds } => {
+        Suite::Chaos { rounds, mixed } => {
             let rounds = rounds.unwrap_or(if how.long { ROUNDS_LONG } else { ROUNDS });
-            ("chaos", chaos::run(peer, rounds, how.seed))
+            let guest = mixed.then_some(Peer::Apache(Line::V3_9));
+            ("chaos", chaos::run(peer, guest, rounds, how.seed))
         }
-        Suite::Gap { rounds, znodes } => ("gap", gap::run(peer, Figures { rounds, znodes })),
+        Suite::Gap {
+            rounds,
+            znodes,
+            alone,
+        } => {
+            let figures = Figures { rounds, znodes };
+            ("gap", gap::run(peer, figures, alone))
+        }
         Suite::Directed => ("directed", directed::run(peer)),
         Suite::Zkcli => ("zkcli", zkcli::run(peer)),
         Suite::Files => ("files", files::run(peer, how.txns, how.long)),

@@ -62,6 +62,12 @@ impl Scene {
             match play(dir.path()) {
                 Ok(text) => {
                     told = text;
+                    if std::env::var_os("INTEROP_KEEP").is_some() {
+                        println!(
+                            "interop:   the directories are kept: {}",
+                            dir.keep().display()
+                        );
+                    }
                     Ok(())
                 }
                 Err(error) => {

@@ -250,7 +250,15 @@ impl Member {
     pub fn pause(&mut self) -> Result<()> {
         self.ensure_alive()?;
         self.signal(Signal::STOP)?;
-        self.process.as_mut().context("not running")?.paused = true;
+        let process = self.process.as_mut().context("not running")?;
+        process.paused = true;
+        let tasks = format!("/proc/{}/task", process.child.id());
+        let start = Instant::now();
+        // On a busy machine the last thread stops some time after the signal.
+        while !all_stopped(&tasks)? {
+            ensure!(start.elapsed() < STOP_LIMIT, "{} does not pause", self.sid);
+            std::thread::sleep(Duration::from_millis(1));
+        }
         Ok(())
     }
 
@@ -392,6 +400,22 @@ pub struct Place {
     pub address: Ipv4Addr,
     /// Empty on the machine's own network.
     pub within: Vec<String>,
+}
+
+/// Whether every thread of a process is stopped.
+fn all_stopped(tasks: &str) -> Result<bool> {
+    for task in fs::read_dir(tasks)? {
+        // A thread may end meanwhile.
+        let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else {
+            continue;
+        };
+        // The name stands in brackets and may hold anything.
+        let state = stat.rsplit_once(") ").map(|(_, rest)| rest.bytes().next());
+        if state.flatten() != Some(b'T') {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn role_in(srvr: &str) -> Option<Role> {
