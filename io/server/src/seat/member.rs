@@ -512,11 +512,11 @@ impl Seat {
         match letter {
             MemberLetter::Job(outcome) => return self.on_job(outcome, now),
             MemberLetter::BacklogSent(link, sent) => {
+                if let Some(stats) = &mut self.desk.member {
+                    let was_snapshot = sent.as_ref().ok().map(|s| matches!(s.how, How::Snap(_)));
+                    stats.on_backlog(link, was_snapshot, &mut self.metrics);
+                }
                 if let Ok(sent) = &sent {
-                    let is_snapshot = matches!(sent.how, How::Snap(_));
-                    if let Some(stats) = &mut self.desk.member {
-                        stats.on_backlog(is_snapshot, &mut self.metrics);
-                    }
                     let to = member.quorum.remote(link);
                     info!(?to, how = ?sent.how, txns = sent.txns, bytes = sent.bytes, "history sent to a learner");
                 }

@@ -2,10 +2,12 @@
 //!
 //! [`MemberStats`] listens to the effects of the peer and knows nothing else of it; [`MemberView`] is what the words tell.
 
+use std::collections::BTreeMap;
+
 use zabra_peer::{Effect, Note, Peer};
 use zabra_proto::{MonoMillis, Sid};
 use zabra_quorum::{Membership, Role};
-use zabra_zab::Packet;
+use zabra_zab::{Backlog, LinkId, Packet};
 
 use super::{Basic, Counter, Metrics};
 
@@ -87,6 +89,8 @@ pub struct MemberStats {
     /// Since when no client has been served.
     unavailable_since: Option<MonoMillis>,
     proposals: ProposalSizes,
+    /// Learners that are being sent history from disk, and whether it seems to be a snapshot.
+    in_flight: BTreeMap<LinkId, bool>,
 }
 
 /// How far it has come, each stage with its begin.
@@ -107,6 +111,7 @@ impl MemberStats {
             stage: Stage::Looking { since: now },
             unavailable_since: Some(now),
             proposals: ProposalSizes::default(),
+            in_flight: BTreeMap::new(),
         }
     }
 
@@ -122,18 +127,36 @@ impl MemberStats {
                 packet: Packet::Diff(_) | Packet::Trunc(_),
                 ..
             } => metrics.count(Counter::Diffs, 1),
+            Effect::SendBacklog { link, backlog } => {
+                let is_snapshot = matches!(backlog, Backlog::Snapshot { .. });
+                self.in_flight.insert(*link, is_snapshot);
+                self.note_in_flight(is_snapshot, metrics);
+            }
             _ => {}
         }
     }
 
-    /// A learner is being sent history from disk.
-    pub fn on_backlog(&mut self, is_snapshot: bool, metrics: &mut Metrics) {
-        let counter = if is_snapshot {
-            Counter::Snaps
+    /// A learner was sent history from disk, as a snapshot or not; or it could not be sent.
+    pub fn on_backlog(&mut self, link: LinkId, was_snapshot: Option<bool>, metrics: &mut Metrics) {
+        if let Some(seemed) = self.in_flight.remove(&link) {
+            self.note_in_flight(was_snapshot.unwrap_or(seemed), metrics);
+        }
+        match was_snapshot {
+            Some(true) => metrics.count(Counter::Snaps, 1),
+            Some(false) => metrics.count(Counter::Diffs, 1),
+            None => {}
+        }
+    }
+
+    /// As Apache does: whenever one begins or ends.
+    fn note_in_flight(&self, is_snapshot: bool, metrics: &mut Metrics) {
+        let same = self.in_flight.values().filter(|kind| **kind == is_snapshot);
+        let series = if is_snapshot {
+            Basic::InflightSnaps
         } else {
-            Counter::Diffs
+            Basic::InflightDiffs
         };
-        metrics.count(counter, 1);
+        metrics.note(series, same.count() as u64);
     }
 
     /// Forgets the sizes of proposals, as `srst` wants it.
@@ -204,6 +227,7 @@ impl MemberStats {
                 self.unavailable_since.get_or_insert(now);
                 // A leader's figures are of its own time only.
                 self.proposals = ProposalSizes::default();
+                self.in_flight.clear();
             }
             Note::LearnerLeft { .. } | Note::LearnerInStep { .. } => {}
         }
@@ -256,7 +280,6 @@ pub(crate) mod tests {
     use std::sync::Arc;
 
     use zabra_proto::Zxid;
-    use zabra_zab::LinkId;
 
     use super::*;
 
@@ -376,9 +399,29 @@ pub(crate) mod tests {
         ] {
             leader.tell(100, &Effect::Send { link, packet });
         }
-        leader.0.on_backlog(false, &mut leader.1);
-        leader.0.on_backlog(true, &mut leader.1);
+        leader.0.on_backlog(link, Some(false), &mut leader.1);
+        leader.0.on_backlog(link, Some(true), &mut leader.1);
+        leader.0.on_backlog(link, None, &mut leader.1);
         assert_eq!(leader.1.counter(Counter::Diffs), 3);
         assert_eq!(leader.1.counter(Counter::Snaps), 1);
+    }
+
+    #[test]
+    fn those_in_flight_are_counted_when_one_begins_and_when_one_ends() {
+        let mut leader = Told::new(Sid(2));
+        leader.elect(Sid(2));
+        let up_to = Zxid(9);
+        for link in [LinkId(1), LinkId(2)] {
+            let backlog = Backlog::Snapshot { up_to };
+            leader.tell(100, &Effect::SendBacklog { link, backlog });
+        }
+        leader.0.on_backlog(LinkId(1), Some(true), &mut leader.1);
+        leader.0.on_backlog(LinkId(2), None, &mut leader.1);
+        let series = leader.1.basic(Basic::InflightSnaps);
+        assert_eq!(
+            (series.count(), series.sum(), series.max()),
+            (4, 1 + 2 + 1, 2)
+        );
+        assert_eq!(leader.1.basic(Basic::InflightDiffs).count(), 0);
     }
 }
