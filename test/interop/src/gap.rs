@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(5);
 /// Requests that are sent before their replies are read, when znodes are made.
 const PIPELINE: i32 = 1_000;
+/// How long a leader has led before it goes.
+const LEADS_FOR: Duration = Duration::from_secs(2);
 /// How long an ensemble may be out of service.
 const GAP_LIMIT: Duration = Duration::from_secs(60);
 
@@ -110,6 +112,8 @@ fn measure(dir: &Path, peer: Peer, going: Going, rounds: u32) -> Result<String> 
 
 fn one_gap(ensemble: &mut Ensemble, writers: &Writers, going: Going) -> Result<Duration> {
     let leader = ensemble.leader()?;
+    // A leader that has just come to lead is not what anybody loses.
+    std::thread::sleep(LEADS_FOR);
     writers.await_all()?;
     let start = writers.mark();
     let member = ensemble.member(leader);
