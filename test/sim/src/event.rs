@@ -59,4 +59,6 @@ pub enum Event {
     Calm,
     /// The world looks whether it is in step.
     Look,
+    /// The run is complete.
+    End,
 }

@@ -40,6 +40,9 @@ impl World {
                 say!(self.around.kernel, "— in step —");
                 self.in_step_at = Some(self.around.kernel.now());
                 self.around.check.count("I-41 progress");
+                self.around.check.expect_quiet();
+                let quiet = self.around.plan.quiet_us;
+                self.around.kernel.after(quiet, Event::End);
             }
             Some(missing) => {
                 if self.around.kernel.now().since(since) > self.around.plan.patience_us {

@@ -49,6 +49,8 @@ pub struct Plan {
     pub observer_logs: bool,
     /// How far clocks drift apart, in parts of a thousand.
     pub drift_permille: u64,
+    /// Clients number their requests anew with each connection.
+    pub xids_begin_anew: bool,
     /// Requests that a client has outstanding at most.
     pub pipeline: usize,
     /// Mean time between two requests of a client, µs.
@@ -61,6 +63,8 @@ pub struct Plan {
     pub calm_at_us: u64,
     /// How long the world may then take to be in step, µs.
     pub patience_us: u64,
+    /// How long it must then stay in step, µs.
+    pub quiet_us: u64,
 }
 
 /// Which faults there are.
@@ -139,11 +143,13 @@ impl Plan {
             leader_serves: rng.u32(0..8) != 0 || voters < 3,
             observer_logs: rng.bool(),
             drift_permille: *pick(rng, &[0, 1, 20, 100]),
+            xids_begin_anew: rng.bool(),
             pipeline: *pick(rng, &[1, 4, 16]),
             think_us: tick_us / *pick(rng, &[1, 5, 20]),
             timeout_ticks,
             faults,
             calm_at_us: if is_long { calm_at_us * 2 } else { calm_at_us },
+            quiet_us: tick_us * 3 * timeout_ticks.1,
             patience_us: patience(tick_us, init_limit, sync_limit, timeout_ticks.1),
         }
     }

@@ -32,6 +32,7 @@ pub struct World {
     /// When everything was in step, if it is.
     pub(crate) in_step_at: Option<Micros>,
     pub(crate) faults: u64,
+    is_over: bool,
 }
 
 /// What a run has shown.
@@ -98,6 +99,7 @@ impl World {
             calm_since: None,
             in_step_at: None,
             faults: 0,
+            is_over: false,
         }
     }
 
@@ -120,7 +122,7 @@ impl World {
         let calm_at = Micros(self.around.plan.calm_at_us);
         self.around.kernel.at(calm_at, Event::Calm);
         self.schedule_fault();
-        while self.in_step_at.is_none() && self.step(Micros(u64::MAX)) {}
+        while !self.is_over && self.step(Micros(u64::MAX)) {}
         self.outcome()
     }
 
@@ -181,6 +183,7 @@ impl World {
             Event::Heal(fault) => self.heal(fault),
             Event::Calm => self.calm(),
             Event::Look => self.look(),
+            Event::End => self.is_over = true,
         }
     }
 

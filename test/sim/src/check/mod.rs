@@ -59,6 +59,9 @@ pub struct Checker {
     promises: Promises,
     /// The last txn that answered a session's write.
     answered: BTreeMap<SessionId, Zxid>,
+    /// The last txn that any client was told of.
+    told: Zxid,
+    is_quiet: bool,
 }
 
 /// What a check says.
@@ -80,6 +83,8 @@ impl Checker {
             disks: Disks::new(plan.servers(), plan.voters),
             promises: Promises::new(plan.servers()),
             answered: BTreeMap::new(),
+            told: Zxid::ZERO,
+            is_quiet: false,
         }
     }
 
@@ -276,6 +281,26 @@ impl Checker {
         self.count("I-1 one leader");
         let verdict = self.promises.follows(at, leader, epoch);
         self.judge(verdict);
+    }
+
+    /// From here on nothing is wrong with the world, and it is in step.
+    pub fn expect_quiet(&mut self) {
+        self.is_quiet = true;
+    }
+
+    /// A server is without a leader: not while nothing is wrong (I-42).
+    pub fn left(&mut self, at: ServerAt, why: &str) {
+        if self.is_quiet {
+            let text = format!("s{} leaves its role: {why}", at + 1);
+            self.violate("I-42 no needless elections", text);
+        }
+    }
+
+    /// A client has lost its session: not while nothing is wrong (I-29).
+    pub fn lost_session(&mut self, session: SessionId) {
+        if self.is_quiet {
+            self.violate("I-29 lease", format!("{session} is lost"));
+        }
     }
 
     /// A server votes.

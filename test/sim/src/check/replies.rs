@@ -16,6 +16,8 @@ pub struct Told<'a> {
     pub zxid: Zxid,
     /// From the reply's header.
     pub error: ErrorCode,
+    /// The last txn that anybody had been told of when this was asked.
+    pub floor: Zxid,
     /// What the reply says.
     pub answer: Answer<'a>,
 }
@@ -32,8 +34,8 @@ pub enum Answer<'a> {
         /// What the client was told of it.
         node: Option<(i32, Option<u64>)>,
     },
-    /// Nothing that can be checked.
-    Other,
+    /// A sync.
+    Synced,
 }
 
 impl Checker {
@@ -48,9 +50,33 @@ impl Checker {
                 self.count("I-25 reads are of a state");
                 self.read(told, path, *node)
             }
-            Answer::Other => Ok(()),
+            Answer::Synced if told.error.is_ok() => {
+                self.count("I-24 sync sees all that was told");
+                self.synced(told)
+            }
+            Answer::Synced => Ok(()),
         };
         self.judge(verdict);
+    }
+
+    /// The last txn that anybody has been told of.
+    #[must_use]
+    pub fn told(&self) -> Zxid {
+        self.told
+    }
+
+    /// I-24: who syncs sees at least what anybody had been told before (P105).
+    fn synced(&self, told: &Told<'_>) -> Verdict {
+        if told.zxid < told.floor {
+            let text = format!(
+                "{} asked to sync when {} had been told of, and is at {}",
+                told.session,
+                Z(told.floor),
+                Z(told.zxid)
+            );
+            return fails("I-24 sync sees all that was told", text);
+        }
+        Ok(())
     }
 
     /// The txn that answered is decided, of this session, says the same, and answered nothing else before. Its request's
@@ -83,6 +109,14 @@ impl Checker {
                     return fails("I-22 no acknowledged write lost", text);
                 }
             }
+            if told.zxid <= told.floor {
+                let text = format!(
+                    "{session} wrote {zxid} after {} had been told of",
+                    Z(told.floor)
+                );
+                return fails("I-24 linearizable writes", text);
+            }
+            self.told = self.told.max(told.zxid);
             let before = self.answered.insert(session, told.zxid);
             if before.is_some_and(|before| before >= told.zxid) {
                 let text = format!("{session} was told Ok by {zxid} twice");
@@ -92,7 +126,7 @@ impl Checker {
         Ok(())
     }
 
-    fn read(&self, told: &Told<'_>, path: &str, node: Option<(i32, Option<u64>)>) -> Verdict {
+    fn read(&mut self, told: &Told<'_>, path: &str, node: Option<(i32, Option<u64>)>) -> Verdict {
         let changes = self.order.changes(path);
         let seen = changes.partition_point(|change| change.zxid <= told.zxid);
         let expected = seen
@@ -106,6 +140,7 @@ impl Checker {
             }
             _ => false,
         };
+        self.told = self.told.max(told.zxid);
         if !agrees {
             let text = format!(
                 "{} was told {node:?} of {path} at {}, it is {expected:?}",

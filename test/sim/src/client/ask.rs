@@ -6,7 +6,7 @@ use zabra_proto::client::{
     RequestHeader, SetDataRequest,
 };
 use zabra_proto::multi::encode_element;
-use zabra_proto::{OpCode, Perms, RawAcl, Xid};
+use zabra_proto::{OpCode, Perms, RawAcl, Xid, Zxid};
 
 use super::Client;
 use crate::say;
@@ -49,7 +49,7 @@ impl Client {
         let Some(conn) = &self.conn else { return };
         let (outstanding, said) = (conn.asked.len(), conn.said);
         if self.is_calm {
-            if !self.is_served && !conn.asked.iter().any(|(_, asked)| *asked == Asked::Last) {
+            if !self.is_served && !conn.asked.iter().any(|(_, asked, _)| *asked == Asked::Last) {
                 self.ask_last(around);
             } else if now.since(said) > timeout_us / 4 {
                 self.ping(around);
@@ -64,7 +64,7 @@ impl Client {
     fn ping(&mut self, around: &mut Surroundings) {
         self.put(Xid::PING, OpCode::Ping, &(), around);
         if let Some(conn) = &mut self.conn {
-            conn.asked.push_back((Xid::PING.0, Asked::Ping));
+            conn.asked.push_back((Xid::PING.0, Asked::Ping, Zxid::ZERO));
         }
     }
 
@@ -173,7 +173,7 @@ impl Client {
         self.next_xid += 1;
         let xid = self.next_xid;
         say!(around.kernel, "c{} asks #{xid} {op:?} {asked:?}", self.at);
-        conn.asked.push_back((xid, asked));
+        conn.asked.push_back((xid, asked, around.check.told()));
         self.put(Xid(xid), op, record, around);
     }
 

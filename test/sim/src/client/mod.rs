@@ -31,7 +31,7 @@ pub struct Client {
     attempt: Option<u64>,
     attempts: u64,
     written: u64,
-    /// Counts on over connections, as Java's client does.
+    /// Counts on over connections, as Java's client does, or begins anew, as kazoo does (P86).
     next_xid: i32,
     /// Faults have ended: only the last write is still asked for.
     is_calm: bool,
@@ -68,7 +68,8 @@ struct Connection {
     stream: StreamId,
     is_open: bool,
     input: Vec<u8>,
-    asked: VecDeque<(i32, Asked)>,
+    /// What waits for its reply: the number, what it is, and the last txn that anybody had been told of then.
+    asked: VecDeque<(i32, Asked, Zxid)>,
     heard: Micros,
     said: Micros,
     /// The zxid of the last reply.
@@ -174,6 +175,9 @@ impl Client {
             to + 1,
             crate::trace::Z(self.seen)
         );
+        if around.plan.xids_begin_anew {
+            self.next_xid = 0;
+        }
         self.conn = Some(Connection {
             stream,
             is_open: false,

@@ -50,7 +50,10 @@ impl Client {
         let response = ConnectResponse::decode(&mut Reader::new(frame)).ok()?;
         if response.timeout_ms == 0 {
             say!(around.kernel, "c{} has lost its session", self.at);
-            self.tally.lost_sessions += u64::from(self.session.take().is_some());
+            if let Some(session) = self.session.take() {
+                self.tally.lost_sessions += 1;
+                around.check.lost_session(session.id);
+            }
             self.leave(around);
             return Some(());
         }
@@ -83,7 +86,7 @@ impl Client {
             return self.on_event(header, &mut r, session, around);
         }
         let conn = self.conn.as_mut()?;
-        let Some((xid, asked)) = conn.asked.pop_front() else {
+        let Some((xid, asked, floor)) = conn.asked.pop_front() else {
             let text = format!("{session} is told #{} and asked nothing", header.xid.0);
             around.check.violate("I-26 session order", text);
             return Some(());
@@ -118,13 +121,13 @@ impl Client {
             Z(header.zxid),
             header.error
         );
-        self.on_reply(header, asked, &mut r, session, around)
+        self.on_reply(header, (asked, floor), &mut r, session, around)
     }
 
     fn on_reply(
         &mut self,
         header: ReplyHeader,
-        asked: Asked,
+        (asked, floor): (Asked, Zxid),
         r: &mut Reader<'_>,
         session: SessionId,
         around: &mut Surroundings,
@@ -135,6 +138,7 @@ impl Client {
             xid: header.xid,
             zxid: header.zxid,
             error: header.error,
+            floor,
             answer,
         };
         match asked {
@@ -190,7 +194,8 @@ impl Client {
                 self.session = None;
                 self.leave(around);
             }
-            Asked::Close | Asked::Sync | Asked::Ping => {}
+            Asked::Sync => around.check.replied(&told(Answer::Synced)),
+            Asked::Close | Asked::Ping => {}
         }
         Some(())
     }

@@ -191,6 +191,9 @@ impl Process {
                 around.check.in_step(self.at, *leader, *epoch);
             }
             Note::Looking | Note::Left { .. } => {
+                if let Note::Left { why } = note {
+                    around.check.left(self.at, why);
+                }
                 self.in_step = None;
                 self.is_tree_in_step = false;
             }
