@@ -15,6 +15,7 @@ mod quorum_packet;
 mod records;
 mod replay;
 mod snapshot;
+mod snapshot_stream;
 mod txn;
 mod words;
 
@@ -29,6 +30,7 @@ pub use quorum_packet::quorum_packet;
 pub use records::records;
 pub use replay::replay;
 pub use snapshot::snapshot;
+pub use snapshot_stream::snapshot_stream;
 pub use txn::txn;
 pub use words::words;
 
@@ -51,6 +53,7 @@ pub const TARGETS: &[Target] = &[
     ("records", records),
     ("replay", replay),
     ("snapshot", snapshot),
+    ("snapshot_stream", snapshot_stream),
     ("txn", txn),
     ("words", words),
 ];

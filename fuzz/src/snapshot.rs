@@ -11,20 +11,33 @@ pub fn snapshot(bytes: &[u8]) {
     };
     let codec =
         [Compression::None, Compression::Gzip, Compression::Snappy][usize::from(*choice) % 3];
-    let mut load = Load(TreeLoader::new(TreeOptions::default()));
-    if read_snapshot_bytes(bytes, codec, &mut load).is_ok()
-        && let Ok(loaded) = load.0.finish(Zxid(1))
-    {
-        assert_eq!(loaded.tree.check_invariants(), Ok(()));
+    let mut load = Load::default();
+    if read_snapshot_bytes(bytes, codec, &mut load).is_ok() {
+        load.check();
     }
 }
 
 /// Builds a tree.
-struct Load(TreeLoader);
+pub(crate) struct Load(TreeLoader);
+
+impl Default for Load {
+    fn default() -> Self {
+        Self(TreeLoader::new(TreeOptions::default()))
+    }
+}
+
+impl Load {
+    /// What was loaded holds its invariants, if it is a tree.
+    pub(crate) fn check(self) {
+        if let Ok(loaded) = self.0.finish(Zxid(1)) {
+            assert_eq!(loaded.tree.check_invariants(), Ok(()));
+        }
+    }
+}
 
 impl SnapshotSink for Load {
     fn reset(&mut self) {
-        self.0 = TreeLoader::new(TreeOptions::default());
+        *self = Self::default();
     }
 
     fn session(&mut self, id: SessionId, timeout_ms: i32) -> Result<(), Refusal> {

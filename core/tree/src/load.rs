@@ -39,6 +39,9 @@ pub enum LoadError {
     /// The first znode must be the root.
     #[error("the snapshot does not begin with the root")]
     NoRoot,
+    /// The root belongs to nobody: it would go with a session.
+    #[error("the root is ephemeral")]
+    OwnedRoot,
     /// Neither the root nor below it.
     #[error("{0:?} is no path")]
     BadPath(String),
@@ -98,6 +101,9 @@ impl TreeLoader {
         if path.is_empty() {
             if self.tree.nodes.len() != 0 {
                 return Err(LoadError::Twice(path.to_owned()));
+            }
+            if stat.ephemeral_owner != 0 {
+                return Err(LoadError::OwnedRoot);
             }
             let acl = self.reference(acl_key);
             self.tree.plant_root(data, acl, stat);

@@ -689,6 +689,17 @@ fn bad_snapshots_are_refused() {
 }
 
 #[test]
+fn a_root_that_would_go_with_a_session_is_no_root() {
+    let stat = StatPersisted {
+        ephemeral_owner: 1,
+        ..StatPersisted::default()
+    };
+    let mut loader = TreeLoader::new(common::OPTIONS);
+    let refused = loader.node("", Some(b""), -1, &stat);
+    assert_eq!(refused, Err(LoadError::OwnedRoot));
+}
+
+#[test]
 fn a_znode_whose_acl_is_missing_is_closed() {
     let mut loader = TreeLoader::new(common::OPTIONS);
     let stat = StatPersisted::default();

@@ -25,7 +25,7 @@ pub struct Intake {
 pub struct Received {
     zxid: Zxid,
     replica: Box<Replica>,
-    history: PendingHistory,
+    history: Box<PendingHistory>,
     rest: Vec<u8>,
 }
 
@@ -60,7 +60,7 @@ impl Intake {
         Ok(Received {
             zxid: self.zxid,
             replica: Box::new(self.loader.finish(self.zxid)?),
-            history,
+            history: Box::new(history),
             rest,
         })
     }
@@ -74,7 +74,7 @@ impl Received {
     }
 
     pub(super) fn into_parts(self) -> (PendingHistory, Box<Replica>, Vec<u8>) {
-        (self.history, self.replica, self.rest)
+        (*self.history, self.replica, self.rest)
     }
 }
 

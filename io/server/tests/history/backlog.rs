@@ -215,7 +215,7 @@ fn a_purge_leaves_what_is_being_sent() {
     let disk = FaultyDisk::new();
     let mut leader = leader(&disk);
     leader.snapshot(&SnapshotTail::default());
-    let vfs: std::sync::Arc<dyn Vfs> = std::sync::Arc::new(disk.clone());
+    let vfs: std::sync::Arc<dyn Vfs> = std::sync::Arc::new(disk);
     let backlog = Backlog::Behind {
         learner: z(0, 1),
         up_to: z(2, 3),
