@@ -78,6 +78,15 @@ impl<S> Handover<S> {
         self.desk().laid_down.take().map(|laid_down| laid_down.seat)
     }
 
+    /// Lets the standby sleep on: the poller has the seat and nothing to flush. Setting a timer costs far less than the
+    /// wake-up of a thread that finds nothing to do.
+    pub fn rest(&self) -> io::Result<()> {
+        if std::mem::take(&mut self.desk().timer_is_set) {
+            self.disarm()?;
+        }
+        Ok(())
+    }
+
     /// Waits as the standby until there is a seat to take; none when the server has stopped.
     pub fn wait(&self) -> io::Result<Option<S>> {
         loop {
@@ -114,10 +123,20 @@ impl<S> Handover<S> {
     fn set_timer(&self, after: Duration) -> io::Result<()> {
         // Zero would mean never.
         let nanos = after.subsec_nanos().max(u32::from(after.as_secs() == 0));
-        let it_value = Timespec {
+        self.arm(Timespec {
             tv_sec: after.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: nanos.into(),
-        };
+        })
+    }
+
+    fn disarm(&self) -> io::Result<()> {
+        self.arm(Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        })
+    }
+
+    fn arm(&self, it_value: Timespec) -> io::Result<()> {
         let it_interval = Timespec {
             tv_sec: 0,
             tv_nsec: 0,
@@ -177,6 +196,21 @@ mod tests {
         handover.lay_down("seat", false).unwrap();
         assert_eq!(handover.pick_up(), Some("seat"));
         assert_eq!(handover.pick_up(), None);
+    }
+
+    #[test]
+    fn a_poller_that_rests_leaves_the_standby_asleep_and_the_next_flush_wakes_it() {
+        let handover = Arc::new(Handover::new().unwrap());
+        handover.lay_down("first", false).unwrap();
+        assert_eq!(handover.pick_up(), Some("first"));
+        handover.rest().unwrap();
+        assert!(!handover.desk().timer_is_set);
+        let standby = thread::spawn({
+            let handover = Arc::clone(&handover);
+            move || handover.wait().unwrap()
+        });
+        handover.lay_down("second", false).unwrap();
+        assert_eq!(standby.join().unwrap(), Some("second"));
     }
 
     #[test]

@@ -207,6 +207,9 @@ impl Seat {
     fn round(&mut self, shared: &Shared) -> Result<(), Fatal> {
         let timeout = self.timeout(shared, clock::now().mono);
         let due = self.next_tick();
+        if timeout != Some(Duration::ZERO) {
+            shared.handover.rest()?;
+        }
         self.wait(timeout)?;
         let now = clock::now();
         if self.member.is_some() && now.mono.since(due) >= PAUSE_MS_MIN {
