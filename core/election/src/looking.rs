@@ -148,7 +148,7 @@ impl Election {
             return;
         }
         let is_better = received.vote.beats(&looking.proposal, views);
-        let mut parked = Vec::new();
+        let (mut parked, mut is_behind) = (Vec::new(), false);
         match received.round.cmp(&round) {
             Ordering::Less => return,
             Ordering::Greater => {
@@ -171,7 +171,11 @@ impl Election {
                 looking.proposal = received.vote;
                 self.broadcast(effects);
             }
-            Ordering::Equal => {}
+            Ordering::Equal => is_behind = looking.proposal.beats(&received.vote, views),
+        }
+        if is_behind {
+            // It began to look after it was told, and would hear of this vote only when votes are sent again.
+            self.tell_proposal(received.sender, effects);
         }
         self.count(&received, ServerState::Looking);
         self.conclude(now, effects);

@@ -29,11 +29,13 @@ fn a_better_vote_of_the_same_round_is_adopted_and_passed_on() {
     assert_eq!(effects[0], Effect::Broadcast(looking(vote(2, 5, 8), 1)));
 }
 
+/// Its sender began to look after it was told, and would wait 200 ms for the next word.
 #[test]
-fn a_worse_vote_of_the_same_round_is_counted_and_not_passed_on() {
+fn a_worse_vote_of_the_same_round_is_counted_and_answered_and_not_passed_on() {
     let mut seat = Seat::new(3, config(&[1, 2, 3]));
     seat.look(5, 7);
-    assert_eq!(seat.hear(1, looking(vote(1, 5, 7), 1)), []);
+    let effects = seat.hear(1, looking(vote(1, 5, 7), 1));
+    assert_eq!(effects, [seat.to(1, looking(vote(3, 5, 7), 1))]);
 }
 
 #[test]
