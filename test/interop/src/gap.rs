@@ -21,8 +21,8 @@ use crate::wire::{Body, Came, Hello, Wire, op};
 
 /// Sessions that write; each begins on a server of its own.
 const WRITERS: usize = 6;
-/// How long a server may leave a write without an answer before a client turns to the next.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a server may leave a handshake or a write without an answer before a client turns to the next.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// How long a client waits after a whole list of servers that do not take it.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Requests that are sent before their replies are read, when znodes are made.
