@@ -78,6 +78,13 @@ impl World {
         }
     }
 
+    /// A server dies after so many effects.
+    pub fn die_in(&mut self, at: ServerAt, effects: u32) {
+        if let Some(process) = &mut self.servers[at].process {
+            process.dies_in = Some(effects);
+        }
+    }
+
     /// A crash now, or at one of the next effects.
     fn crash_soon(&mut self, at: ServerAt) {
         let midway = self.around.plan.faults.midway_permille;
@@ -113,14 +120,22 @@ impl World {
         self.around.kernel.after(delay, Event::Start(at));
     }
 
-    fn pause(&mut self, at: ServerAt) {
+    /// Nothing happens to a server from here on, until it is resumed. Whether it ran.
+    pub(crate) fn stand_still(&mut self, at: ServerAt) -> bool {
         let server = &mut self.servers[at];
         if server.process.is_none() || server.standing_still.is_some() {
-            return;
+            return false;
         }
         say!(self.around.kernel, "s{} stands still", server.sid);
         server.standing_still = Some(Vec::new());
         self.around.net.stand_still(server.node());
+        true
+    }
+
+    fn pause(&mut self, at: ServerAt) {
+        if !self.stand_still(at) {
+            return;
+        }
         let delay = self
             .around
             .kernel

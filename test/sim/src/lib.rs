@@ -11,7 +11,7 @@
 //! | know what a seed decides | [`plan`] |
 //! | know what must hold | [`check`] |
 //! | follow a server through a round | [`process`] |
-//! | write a scenario by hand | `scripts` |
+//! | write a scenario by hand | [`script`], `tests/scripts` |
 
 #![forbid(unsafe_code)]
 
@@ -27,6 +27,7 @@ pub mod loader;
 pub mod network;
 pub mod plan;
 pub mod process;
+pub mod script;
 pub mod seeds;
 pub mod server;
 pub mod start;

@@ -154,6 +154,38 @@ impl Plan {
         }
     }
 
+    /// A world for a script: nothing is random that matters, and nothing goes wrong by itself.
+    #[must_use]
+    pub fn scripted(voters: usize) -> Self {
+        let mut plan = Self::for_voters(1, voters);
+        let weather = Weather {
+            delay_us: (1000, 1000),
+            slow_permille: 0,
+            slow_us: (0, 0),
+            cut_permille: 0,
+        };
+        plan.is_standalone = false;
+        plan.observers = 0;
+        plan.clients = 1;
+        plan.tick_ms = 200;
+        plan.init_limit = 10;
+        plan.sync_limit = 5;
+        plan.weather = weather;
+        plan.flush_us = (500, 500);
+        plan.slow_disk_permille = 0;
+        plan.snapshot_every = 1_000_000;
+        plan.always_snapshot = false;
+        plan.syncs_from_log = true;
+        plan.leader_serves = true;
+        plan.drift_permille = 0;
+        plan.timeout_ticks = (10, 10);
+        plan.faults = FaultPlan {
+            away_us: u64::MAX / 16,
+            ..FaultPlan::none()
+        };
+        plan
+    }
+
     /// Servers of all kinds.
     #[must_use]
     pub fn servers(&self) -> usize {

@@ -112,6 +112,7 @@ impl Tally {
     pub fn add(&mut self, other: Self) {
         self.writes += other.writes;
         self.reads += other.reads;
+        self.syncs += other.syncs;
         self.events += other.events;
         self.lost_sessions += other.lost_sessions;
         self.disconnects += other.disconnects;

@@ -1,6 +1,9 @@
 //! What every part of a world may touch: time, network, election links, the plan, the checks.
 
+use std::collections::BTreeMap;
+
 use crate::check::Checker;
+use crate::event::ServerAt;
 use crate::kernel::Kernel;
 use crate::network::Network;
 use crate::plan::Plan;
@@ -18,11 +21,16 @@ pub struct Surroundings {
     pub plan: Plan,
     /// What must hold.
     pub check: Checker,
+    /// Disks on which every job takes so long, µs, whatever the plan says.
+    pub slow_disks: BTreeMap<ServerAt, u64>,
 }
 
 impl Surroundings {
-    /// How long a job of a disk takes, µs.
-    pub fn disk_delay(&mut self) -> u64 {
+    /// How long a job of a server's disk takes, µs.
+    pub fn disk_delay(&mut self, at: ServerAt) -> u64 {
+        if let Some(delay) = self.slow_disks.get(&at) {
+            return *delay;
+        }
         if self.kernel.chance(self.plan.slow_disk_permille) {
             self.kernel.between(self.plan.slow_disk_us)
         } else {

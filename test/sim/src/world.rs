@@ -1,5 +1,7 @@
 //! A world: servers, clients and what is between them, under one seed.
 
+use std::collections::BTreeMap;
+
 use zabra_election::LinkFact;
 use zabra_peer::DialId;
 use zabra_proto::Sid;
@@ -95,6 +97,7 @@ impl World {
                 check: Checker::new(&plan),
                 kernel,
                 plan,
+                slow_disks: BTreeMap::new(),
             },
             calm_since: None,
             in_step_at: None,

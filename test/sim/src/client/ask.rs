@@ -111,15 +111,15 @@ impl Client {
             }
             54..=59 => self.ask_multi(&shared, &own, &data, around),
             60..=89 => self.ask_read(shared, around),
-            90..=95 => {
-                let sync = PathRequest {
-                    path: shared.as_str().into(),
-                };
-                self.ask(OpCode::Sync, &sync, Asked::Sync, around);
-            }
+            90..=95 => self.ask_sync(&shared, around),
             96 => self.ask(OpCode::CloseSession, &(), Asked::Close, around),
             _ => self.ping(around),
         }
+    }
+
+    pub(super) fn ask_sync(&mut self, path: &str, around: &mut Surroundings) {
+        let sync = PathRequest { path: path.into() };
+        self.ask(OpCode::Sync, &sync, Asked::Sync, around);
     }
 
     fn ask_read(&mut self, path: String, around: &mut Surroundings) {

@@ -48,6 +48,8 @@ pub struct Tally {
     pub writes: u64,
     /// Reads that were answered.
     pub reads: u64,
+    /// Syncs that succeeded.
+    pub syncs: u64,
     /// Events.
     pub events: u64,
     /// Sessions that were lost.
@@ -113,6 +115,11 @@ impl Client {
     pub fn calm_down(&mut self) {
         self.is_calm = true;
         self.is_served = false;
+    }
+
+    /// Asks to sync, if it is connected.
+    pub fn sync(&mut self, around: &mut Surroundings) {
+        self.ask_sync("/", around);
     }
 
     /// Whether its last write was answered.

@@ -194,7 +194,10 @@ impl Client {
                 self.session = None;
                 self.leave(around);
             }
-            Asked::Sync => around.check.replied(&told(Answer::Synced)),
+            Asked::Sync => {
+                around.check.replied(&told(Answer::Synced));
+                self.tally.syncs += u64::from(ok);
+            }
             Asked::Close | Asked::Ping => {}
         }
         Some(())

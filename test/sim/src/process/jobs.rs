@@ -73,7 +73,7 @@ impl Process {
     }
 
     fn schedule(&mut self, id: JobId, around: &mut Surroundings) {
-        let delay = around.disk_delay();
+        let delay = around.disk_delay(self.at);
         let event = Event::JobDone(self.at, self.life, id);
         around.kernel.after(delay, event);
     }
