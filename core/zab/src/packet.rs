@@ -202,20 +202,7 @@ impl Packet {
                 accepted,
                 sid,
                 config_version,
-            } => {
-                let accepted = bare(*accepted);
-                let learner = LearnerInfo {
-                    sid: *sid,
-                    protocol: PROTOCOL_VERSION,
-                    config_version: Some(*config_version),
-                    capabilities: CAPABILITIES,
-                };
-                if *observes {
-                    Message::ObserverInfo { accepted, learner }
-                } else {
-                    Message::FollowerInfo { accepted, learner }
-                }
-            }
+            } => introduction(*observes, bare(*accepted), *sid, *config_version),
             Self::LeaderInfo { epoch } => Message::LeaderInfo {
                 zxid: bare(*epoch),
                 leader: LeaderInfo {
@@ -234,6 +221,20 @@ impl Packet {
             Self::Trunc(zxid) => Message::Trunc { zxid: *zxid },
             Self::UpToDate => Message::UpToDate,
         }
+    }
+}
+
+fn introduction(observes: bool, accepted: Zxid, sid: Sid, config_version: i64) -> Message<'static> {
+    let learner = LearnerInfo {
+        sid,
+        protocol: PROTOCOL_VERSION,
+        config_version: Some(config_version),
+        capabilities: CAPABILITIES,
+    };
+    if observes {
+        Message::ObserverInfo { accepted, learner }
+    } else {
+        Message::FollowerInfo { accepted, learner }
     }
 }
 

@@ -237,6 +237,15 @@ impl Cluster {
                 server.disk.log.retain(|entry| entry.zxid <= zxid);
                 self.step(sid, Input::Truncated(zxid));
             }
+            Effect::Halt(_) => server.halted = true,
+            Effect::Stopped => server.stopped = true,
+            Effect::Note(note) => server.notes.push(note),
+            other => self.perform_on_links(sid, other),
+        }
+    }
+
+    fn perform_on_links(&mut self, sid: Sid, effect: Effect) {
+        match effect {
             Effect::Notify { to, notification } => {
                 let config = self.membership.to_string();
                 let message = notification.to_message(&config);
@@ -276,14 +285,12 @@ impl Cluster {
                     self.post(sid, to, Parcel::Closed(link));
                 }
             }
-            Effect::Halt(_) => server.halted = true,
-            Effect::Stopped => server.stopped = true,
-            Effect::Note(note) => server.notes.push(note),
             Effect::StopDialing(_)
             | Effect::SetConfig(_)
             | Effect::AdoptConfig(_)
             | Effect::QuotaExceeded(_)
             | Effect::HangUp(_) => {}
+            other => panic!("{other:?}"),
         }
     }
 

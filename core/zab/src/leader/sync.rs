@@ -32,21 +32,9 @@ impl Leader {
             since: now,
         };
         let observes = entry.observes;
-        let window = history.settled_window(settled);
-        let processed = if self.is_serving() {
-            settled.max(Zxid::new(epoch, 0))
-        } else {
-            settled
-        };
-        let position = Position {
-            window: &window,
-            processed,
-            disk: self.settings.syncs_from_log,
-            always_snapshot: self.settings.always_snapshot,
-        };
         // What is decided by others' disks alone goes from memory.
         let on_disk = settled.min(history.flushed());
-        let after = match plan_sync(last_logged, &position) {
+        let after = match self.plan(last_logged, settled, epoch, history) {
             SyncPlan::Diff { announce, after } => {
                 actions.push(LeaderAction::Send(link, Packet::Diff(announce)));
                 after
@@ -83,6 +71,22 @@ impl Leader {
             epoch,
             membership: self.settings.membership.clone(),
         });
+    }
+
+    fn plan(&self, learner: Zxid, settled: Zxid, epoch: u32, history: &History) -> SyncPlan {
+        let window = history.settled_window(settled);
+        let processed = if self.is_serving() {
+            settled.max(Zxid::new(epoch, 0))
+        } else {
+            settled
+        };
+        let position = Position {
+            window: &window,
+            processed,
+            disk: self.settings.syncs_from_log,
+            always_snapshot: self.settings.always_snapshot,
+        };
+        plan_sync(learner, &position)
     }
 
     /// The end of what every learner must have: the history that leadership began with, and what was decided since.
