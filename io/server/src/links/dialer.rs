@@ -103,7 +103,8 @@ pub(crate) fn connect_patiently(
             Err(error) => error,
         };
         let is_over = attempts >= ATTEMPTS_MIN && Instant::now() + persistence.pause >= end;
-        if cancel.is_cancelled() || is_over {
+        // A server that no configuration knows does not become known by waiting.
+        if cancel.is_cancelled() || is_over || addresses.is_empty() {
             return Err(error);
         }
         thread::sleep(persistence.pause);
@@ -238,5 +239,6 @@ mod tests {
             pause: Duration::from_millis(1),
         };
         assert!(connect_patiently(&[at(port)], persistence, &cancel).is_err());
+        assert!(connect_patiently(&[], persistence, &Cancel::default()).is_err());
     }
 }

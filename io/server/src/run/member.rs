@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use tracing::{info, warn};
-use zabra_config::{Config, MembershipFiles, ThisMember};
+use zabra_config::{Config, MembershipFiles, Mode, ThisMember};
 use zabra_storage::Vfs;
 
 use super::options;
@@ -19,6 +19,15 @@ use crate::seat::{Listeners, Mailbox, Member, MemberLetter, Shared, listen};
 pub(super) struct History {
     pub(super) files: Arc<HistoryFiles>,
     pub(super) jobs: Arc<Jobs>,
+}
+
+impl History {
+    pub(super) fn new(files: HistoryFiles) -> Self {
+        Self {
+            files: Arc::new(files),
+            jobs: Arc::default(),
+        }
+    }
 }
 
 /// Keeps a copy of the static file where a membership may be written into another (quorum 2.2).
@@ -66,15 +75,18 @@ pub(super) fn open(config: &Config, vfs: Arc<dyn Vfs>) -> Result<Opened, StartEr
     })
 }
 
-/// The member's part of the seat, listening.
+/// The member's part of the seat, listening; none of a standalone server.
 pub(super) fn member(
     config: &Config,
-    this: &ThisMember,
-    listeners: Listeners,
-    history: &History,
+    listeners: Option<Listeners>,
+    history: Option<&History>,
     mailbox: &Arc<Mailbox>,
     poller: &Poller,
-) -> Result<Member, StartError> {
+) -> Result<Option<Box<Member>>, StartError> {
+    let (Mode::Member(this), Some(listeners), Some(history)) = (&config.mode, listeners, history)
+    else {
+        return Ok(None);
+    };
     let mut member = Member::new(
         options::links(config, this),
         this.committed.clone(),
@@ -83,7 +95,7 @@ pub(super) fn member(
         Arc::clone(mailbox),
     )?;
     member.listen(listeners, poller)?;
-    Ok(member)
+    Ok(Some(Box::new(member)))
 }
 
 /// The thread of the jobs on the history.

@@ -14,7 +14,8 @@ use zabra_peer::{Peer, Restored, RestoredHistory};
 use zabra_proto::{MonoMillis, Zxid};
 use zabra_serve::{Clients, Replica};
 use zabra_storage::{
-    DataDirs, DirsLock, RealVfs, Recovered, Refusal, Start, StorageError, TxnLog, Vfs, recover,
+    DataDirs, DirsLock, MarkFile, RealVfs, Recovered, Refusal, Start, StorageError, TxnLog, Vfs,
+    recover,
 };
 
 use super::background::{Work, write_snapshot};
@@ -383,77 +384,48 @@ fn assemble(config: Arc<Config>, ports: Ports, opened: Opened) -> Result<Server,
         took,
         snapshot_took,
     } = opened;
-    let history = restored_history.is_some().then(|| History {
-        files: Arc::new(HistoryFiles::new(
+    let history = restored_history.is_some().then(|| {
+        let options = options::history(&config, *replica.tree.options());
+        let mark = Arc::clone(&recovered.mark);
+        History::new(HistoryFiles::new(
             Arc::clone(&vfs),
             dirs.clone(),
-            Arc::clone(&recovered.mark),
-            options::history(&config, *replica.tree.options()),
-        )),
-        jobs: Arc::default(),
+            mark,
+            options,
+        ))
     });
-    let work = Work {
-        replica: Arc::new(RwLock::new(replica)),
-        vfs: Arc::clone(&vfs),
-        mark: Arc::clone(&recovered.mark),
-        compression: options::compression(&config),
-        writes_last_zxid: config.storage.serializes_last_zxid,
-        replaced: Replaced::default(),
-        history: history.as_ref().map(|history| Arc::clone(&history.files)),
-        purge_interval: config.storage.purge_interval,
-        snap_retain_count: config.storage.snap_retain_count as usize,
-        dirs,
-    };
+    let files = history.as_ref().map(|history| Arc::clone(&history.files));
+    let work = work(
+        &config,
+        replica,
+        &recovered,
+        (Arc::clone(&vfs), dirs),
+        files,
+    );
     if recovered.start == Start::New {
-        write_snapshot(&work, |_| true).map_err(StartError::Storage)?;
-        work.dirs
-            .remove_initialize(&*vfs)
-            .map_err(StartError::Storage)?;
+        write_first_snapshot(&work).map_err(StartError::Storage)?;
     }
-    let log = TxnLog::new(
+    let log = log(
+        &config,
         vfs,
-        work.dirs.log(),
-        options::log(&config),
+        &work.dirs,
         recovered.mark,
         recovered.last_zxid,
     );
     let poller = Poller::new()?;
-    let shared = Arc::new(Shared {
-        handover: Handover::new()?,
-        flusher: Flusher::new(
-            log,
-            config.storage.fsync_warning,
-            options::flush(&config).batch_max,
-        ),
-        mailbox: Arc::new(Mailbox::new(Waker::new(&poller)?)),
-        background: Background::default(),
-    });
+    let shared = Arc::new(shared(&config, log, &poller)?);
     let mut desk = Desk::new(Arc::clone(&config), address.port(), clock::now().mono);
-    let member = match (&config.mode, &history, ports.servers) {
-        (Mode::Member(this), Some(history), Some(listeners)) => {
-            let membership = this.committed.clone();
-            desk.member = Some(MemberStats::new(this.sid, membership, clock::now().mono));
-            let mailbox = &shared.mailbox;
-            let member = member::member(&config, this, listeners, history, mailbox, &poller)?;
-            Some(Box::new(member))
-        }
-        _ => None,
-    };
+    let (mailbox, listeners) = (&shared.mailbox, ports.servers);
+    let member = member::member(&config, listeners, history.as_ref(), mailbox, &poller)?;
+    desk.member = member_stats(&config);
+    let clients = ports.clients.into_iter().collect();
     let seat = seat(SeatParts {
-        doorway: Doorway::new(
-            poller,
-            ports.clients.into_iter().collect(),
-            admission(&config),
-        )?,
+        doorway: Doorway::new(poller, clients, admission(&config))?,
         peer: peer(&config, &restored, restored_history),
         replica: Arc::clone(&work.replica),
         replaced: work.replaced.clone(),
         metrics: startup_metrics(took, snapshot_took, recovered.replayed),
-        snapshots: SnapshotPlan::new(
-            config.storage.snap_count,
-            config.storage.snap_size_max_bytes,
-            recovered.replayed,
-        ),
+        snapshots: snapshots(&config, recovered.replayed),
         desk,
         member,
         config,
@@ -465,6 +437,67 @@ fn assemble(config: Arc<Config>, ports: Ports, opened: Opened) -> Result<Server,
         history,
         address,
         lock,
+    })
+}
+
+/// What the background thread works on.
+fn work(
+    config: &Config,
+    replica: Replica,
+    recovered: &Recovered,
+    (vfs, dirs): (Arc<dyn Vfs>, DataDirs),
+    history: Option<Arc<HistoryFiles>>,
+) -> Work {
+    Work {
+        replica: Arc::new(RwLock::new(replica)),
+        vfs,
+        mark: Arc::clone(&recovered.mark),
+        compression: options::compression(config),
+        writes_last_zxid: config.storage.serializes_last_zxid,
+        replaced: Replaced::default(),
+        history,
+        purge_interval: config.storage.purge_interval,
+        snap_retain_count: config.storage.snap_retain_count as usize,
+        dirs,
+    }
+}
+
+/// The log, which goes on behind what was recovered.
+fn log(
+    config: &Config,
+    vfs: Arc<dyn Vfs>,
+    dirs: &DataDirs,
+    mark: Arc<MarkFile>,
+    last: Zxid,
+) -> TxnLog {
+    TxnLog::new(vfs, dirs.log(), options::log(config), mark, last)
+}
+
+fn write_first_snapshot(work: &Work) -> Result<(), StorageError> {
+    write_snapshot(work, |_| true)?;
+    work.dirs.remove_initialize(&*work.vfs)
+}
+
+fn member_stats(config: &Config) -> Option<MemberStats> {
+    let Mode::Member(this) = &config.mode else {
+        return None;
+    };
+    let now = clock::now().mono;
+    Some(MemberStats::new(this.sid, this.committed.clone(), now))
+}
+
+fn snapshots(config: &Config, replayed: u64) -> SnapshotPlan {
+    let storage = &config.storage;
+    SnapshotPlan::new(storage.snap_count, storage.snap_size_max_bytes, replayed)
+}
+
+fn shared(config: &Config, log: TxnLog, poller: &Poller) -> Result<Shared, StartError> {
+    let batch_max = options::flush(config).batch_max;
+    Ok(Shared {
+        handover: Handover::new()?,
+        flusher: Flusher::new(log, config.storage.fsync_warning, batch_max),
+        mailbox: Arc::new(Mailbox::new(Waker::new(poller)?)),
+        background: Background::default(),
     })
 }
 

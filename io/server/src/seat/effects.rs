@@ -3,7 +3,7 @@
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use zabra_peer::{Effect, Input, Now};
-use zabra_serve::{CloseReason, Replica};
+use zabra_serve::{Clients, CloseReason, Replica};
 
 use super::member::{Around, Left};
 use super::{Record, Seat};
@@ -40,34 +40,30 @@ impl Seat {
     }
 
     fn carry_out_effects(&mut self, now: Now) {
+        let mut todo = std::mem::take(&mut self.effects);
         let Self {
             clients,
             peer,
             effects,
-            batch,
             replica,
             metrics,
-            snapshots,
             member,
-            doorway,
             fatal,
-            desk,
             ..
         } = self;
-        let mut todo = std::mem::take(effects);
         let mut stopped = false;
         let mut guard: Option<RwLockWriteGuard<'_, Replica>> = None;
         for (at, effect) in todo.drain(..).enumerate() {
             if at % EFFECTS_PER_GUARD == 0 {
                 guard = None;
             }
-            if let Some(stats) = &mut desk.member {
+            if let Some(stats) = &mut self.desk.member {
                 stats.on_effect(&effect, now.mono, metrics);
             }
             match effect {
                 Effect::Append { zxid, payload } => {
-                    batch.push(Record { zxid, payload });
-                    snapshots.on_txn();
+                    self.batch.push(Record { zxid, payload });
+                    self.snapshots.on_txn();
                 }
                 Effect::Commit(commit) => {
                     let replica = guard.get_or_insert_with(|| write(replica));
@@ -75,21 +71,10 @@ impl Seat {
                     metrics.count(Counter::Commits, 1);
                     peer.step(now, Input::Applied(commit.zxid), &replica.tree, effects);
                 }
-                Effect::Reply(origin, error) => {
-                    let replica = guard.get_or_insert_with(|| write(replica));
-                    clients.on_reply(origin, error, replica, now.mono);
-                }
-                Effect::SessionResumed {
-                    conn,
-                    session,
-                    timeout_ms,
-                } => {
-                    clients.on_session_granted(conn, session, timeout_ms);
-                }
-                Effect::SessionRefused(conn) => clients.on_session_refused(conn),
-                Effect::QuotaExceeded(exceeded) => tracing::warn!("{exceeded}"),
-                Effect::HangUp(conn) => clients.close(conn, CloseReason::SessionGone),
                 other => {
+                    let Some(other) = tell_clients(other, clients, &mut guard, replica, now) else {
+                        continue;
+                    };
                     let Some(member) = member else {
                         tracing::error!(?other, "a standalone server knows no such effect");
                         continue;
@@ -100,16 +85,16 @@ impl Seat {
                         effects,
                         guard: &mut guard,
                         replica,
-                        poller: doorway.sockets.poller(),
+                        poller: self.doorway.sockets.poller(),
                         now,
                     };
                     match member.carry_out(other, around) {
                         Left::Nothing => {}
                         Left::Stop => stopped = true,
-                        Left::End(why) => {
-                            fatal.get_or_insert(why);
-                            break;
-                        }
+                        Left::End(why) => *fatal = Some(why),
+                    }
+                    if fatal.is_some() {
+                        break;
                     }
                 }
             }
@@ -145,6 +130,32 @@ impl Seat {
             }
         }
     }
+}
+
+/// Tells clients what concerns them alone; gives back what does not.
+fn tell_clients<'r>(
+    effect: Effect,
+    clients: &mut Clients,
+    guard: &mut Option<RwLockWriteGuard<'r, Replica>>,
+    replica: &'r RwLock<Replica>,
+    now: Now,
+) -> Option<Effect> {
+    match effect {
+        Effect::Reply(origin, error) => {
+            let replica = guard.get_or_insert_with(|| write(replica));
+            clients.on_reply(origin, error, replica, now.mono);
+        }
+        Effect::SessionResumed {
+            conn,
+            session,
+            timeout_ms,
+        } => clients.on_session_granted(conn, session, timeout_ms),
+        Effect::SessionRefused(conn) => clients.on_session_refused(conn),
+        Effect::QuotaExceeded(exceeded) => tracing::warn!("{exceeded}"),
+        Effect::HangUp(conn) => clients.close(conn, CloseReason::SessionGone),
+        other => return Some(other),
+    }
+    None
 }
 
 /// Counts what a client's frame led to.
