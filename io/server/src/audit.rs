@@ -149,7 +149,7 @@ mod tests {
 
     fn entry(users: &[&str], operation: AuditOperation) -> AuditEntry {
         AuditEntry {
-            session: SessionId(0x1_0000_e26d_9600_01),
+            session: SessionId(0x0100_00e2_6d96_0001),
             client: Some(AuditClient {
                 users: users.iter().map(|user| (*user).into()).collect(),
                 ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
