@@ -85,6 +85,17 @@ pub struct PendingHistory {
     pub(crate) txns: VecDeque<(Zxid, u32)>,
 }
 
+/// A snapshot that holds everything.
+impl From<PendingSnapshot> for PendingHistory {
+    fn from(snapshot: PendingSnapshot) -> Self {
+        Self {
+            snapshot,
+            log: None,
+            txns: VecDeque::new(),
+        }
+    }
+}
+
 /// A history that has just become this server's.
 #[derive(Debug)]
 pub struct AdoptedHistory {

@@ -60,5 +60,5 @@ pub use snapshot::{
     read_snapshot, read_snapshot_bytes,
 };
 pub use stream::{SendError, StreamError, StreamReader, send_snapshot};
-pub use truncate::{adopt_history, adopt_snapshot, truncate};
+pub use truncate::{adopt_history, truncate};
 pub use vfs::{Access, DirEntry, Vfs, VfsFile};

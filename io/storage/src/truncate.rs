@@ -28,11 +28,11 @@ use zabra_proto::Zxid;
 use crate::dirs::DataDirs;
 use crate::error::{During, Result, StorageError};
 use crate::history::{LogReader, PAYLOAD_MAX_ANY, Trust};
-use crate::incoming::{AdoptedHistory, PendingHistory, PendingLog};
+use crate::incoming::{AdoptedHistory, PendingHistory};
 use crate::mark::{Mark, MarkFile, Segment, seal_text, unseal_text};
 use crate::names::{TRUNCATION, parse_log_name, parse_snapshot_name};
 use crate::record::{FILE_HEADER_LEN, RECORD_OVERHEAD};
-use crate::snapshot::{Discard, PendingSnapshot, list_snapshots, read_snapshot};
+use crate::snapshot::{Discard, list_snapshots, read_snapshot};
 use crate::vfs::{Access, Vfs, read_small, replace_small};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,16 +67,6 @@ pub fn truncate(vfs: &Arc<dyn Vfs>, dirs: &DataDirs, mark: &MarkFile, to: Zxid) 
     plan(vfs, dirs, &mark.current(), to)?.run(vfs, dirs, mark)
 }
 
-/// Replaces the history by a leader's snapshot, without any txns behind it: see [`adopt_history`].
-pub fn adopt_snapshot(
-    vfs: &Arc<dyn Vfs>,
-    dirs: &DataDirs,
-    mark: &MarkFile,
-    snapshot: PendingSnapshot,
-) -> Result<()> {
-    adopt(vfs, dirs, mark, snapshot, None)
-}
-
 /// Replaces the history by a leader's: every log goes, since it may hold txns that the leader never had, and so does every
 /// newer snapshot. Older snapshots are never used again, because no log leads from them to this one (P54). The caller's
 /// log is as for [`truncate`], and goes on with [`crate::TxnLog::restart_adopted`].
@@ -97,18 +87,6 @@ pub fn adopt_history(
         log,
         txns,
     } = history;
-    let zxid = snapshot.file().zxid;
-    adopt(vfs, dirs, mark, snapshot, log)?;
-    Ok(AdoptedHistory { zxid, txns })
-}
-
-fn adopt(
-    vfs: &Arc<dyn Vfs>,
-    dirs: &DataDirs,
-    mark: &MarkFile,
-    snapshot: PendingSnapshot,
-    log: Option<PendingLog>,
-) -> Result<()> {
     let (file, temp_name) = snapshot.release();
     let mut plan = Plan {
         to: file.zxid,
@@ -150,7 +128,9 @@ fn adopt(
     for dir in dirs.each() {
         vfs.sync_dir(dir).during("sync", dir)?;
     }
-    plan.run(vfs, dirs, mark)
+    plan.run(vfs, dirs, mark)?;
+    let zxid = file.zxid;
+    Ok(AdoptedHistory { zxid, txns })
 }
 
 /// Finishes a truncation that a crash interrupted; returns what to tell the operator.

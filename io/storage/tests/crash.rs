@@ -14,8 +14,7 @@ use std::sync::Arc;
 use common::{Server, Twin, data_of, dirs, try_recover};
 use zabra_proto::Zxid;
 use zabra_storage::{
-    Compression, Epochs, PurgeOptions, StorageError, Vfs, adopt_history, adopt_snapshot, purge,
-    truncate,
+    Compression, Epochs, PurgeOptions, StorageError, Vfs, adopt_history, purge, truncate,
 };
 use zabra_testkit::disk::{Fault, FaultHow, FaultOn, FaultyDisk, Subsets};
 
@@ -183,8 +182,9 @@ impl Script {
         self.server.twin.txns = new;
         let vfs = &self.server.vfs;
         let snapshot = common::pending_snapshot(vfs, &self.server.twin, last).unwrap();
-        adopt_snapshot(vfs, &dirs(), self.server.log.mark(), snapshot).unwrap();
-        self.server.log.restart_behind(last).unwrap();
+        let mark = self.server.log.mark();
+        let adopted = adopt_history(vfs, &dirs(), mark, snapshot.into()).unwrap();
+        self.server.log.restart_adopted(adopted).unwrap();
         self.promise(last);
         self.store_epochs(last.epoch(), last.epoch());
     }

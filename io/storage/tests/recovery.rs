@@ -11,7 +11,7 @@ use common::{Server, Twin, data_of, dirs, payload, try_recover};
 use zabra_proto::{TxnKind, Zxid};
 use zabra_storage::{
     Compression, DataDirs, LogReader, MarkFile, PAYLOAD_MAX_DEFAULT, RealVfs, RecoverOptions,
-    Recovered, Start, StorageError, Trust, Vfs, adopt_snapshot, names, record, recover, truncate,
+    Recovered, Start, StorageError, Trust, Vfs, adopt_history, names, record, recover, truncate,
 };
 use zabra_testkit::disk::{Fault, FaultHow, FaultOn, FaultyDisk};
 
@@ -328,7 +328,7 @@ fn a_member_with_damaged_logs_can_take_its_leaders_snapshot() {
     let last = Zxid::new(2, 1);
     server.twin.txns.insert(last.0, data_of(last, 5));
     let snapshot = common::pending_snapshot(&vfs(&disk), &server.twin, last).unwrap();
-    adopt_snapshot(&vfs(&disk), &dirs(), &mark, snapshot).unwrap();
+    adopt_history(&vfs(&disk), &dirs(), &mark, snapshot.into()).unwrap();
     let (twin, recovered) = try_recover(&vfs(&disk)).unwrap();
     assert_eq!((recovered.last_zxid, twin.txns), (last, server.twin.txns));
     // Were that snapshot lost, the older one must not stand in for it.
