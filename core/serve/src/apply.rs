@@ -42,6 +42,10 @@ impl Clients {
                     conn.stats.last_zxid = header.zxid;
                 }
             }
+            // Told nothing: its client looks for a server, and takes the session along (protocol 10.5).
+            (Some(origin), _) if is_moved(txn) => {
+                self.close(origin.conn, CloseReason::SessionElsewhere);
+            }
             (Some(origin), _) => self.answer_commit(origin, header, txn, &applied, replica, now),
             (None, _) => {}
         }
@@ -103,6 +107,15 @@ impl Clients {
                 CloseReason::SessionGone
             },
         );
+    }
+}
+
+/// Whether the leader holds that the session is another server's.
+fn is_moved(txn: &Txn<'_>) -> bool {
+    let is_moved = |txn: &Txn<'_>| matches!(txn, Txn::Error(ErrorCode::SESSION_MOVED));
+    match txn {
+        Txn::Multi(elements) => elements.iter().any(is_moved),
+        txn => is_moved(txn),
     }
 }
 

@@ -5,9 +5,10 @@ mod common;
 use common::say::{EPHEMERAL, auth, close_session, create, create_with, get, ping, set};
 use common::{Talk, connect, frames, password_of, serve_options, solo_with};
 use zabra_jute::{Decode, Encode, Reader};
-use zabra_peer::Input;
+use zabra_peer::{Ask, Commit, Input, Origin};
 use zabra_proto::client::ConnectResponse;
-use zabra_proto::{ConnId, ErrorCode, SessionId, Zxid};
+use zabra_proto::txn::Payload;
+use zabra_proto::{ConnId, ErrorCode, MonoMillis, OpCode, SessionId, Txn, TxnHeader, Xid, Zxid};
 use zabra_serve::CloseReason;
 use zabra_testkit::solo::Solo;
 
@@ -63,6 +64,49 @@ fn an_old_client_is_answered_without_the_read_only_byte() {
 }
 
 #[test]
+fn a_connection_whose_session_has_moved_is_closed_without_an_answer() {
+    let moved = Txn::Error(ErrorCode::SESSION_MOVED);
+    let multi = Txn::Multi(vec![Txn::Error(ErrorCode::OK), moved.clone()]);
+    for txn in [moved, multi] {
+        let mut server = Solo::new();
+        let a = server.client();
+        server.flushes_at_once = false;
+        server.say(a, 1, &set("/zookeeper", b"1", -1));
+        let zxid = server.replica.last_zxid().next();
+        let header = TxnHeader {
+            session: a.session,
+            cxid: Xid(1),
+            zxid,
+            time: Solo::STARTED,
+            kind: txn.kind(),
+        };
+        let mut payload = Vec::new();
+        Payload {
+            header,
+            txn,
+            digest: None,
+        }
+        .encode(&mut payload);
+        let commit = Commit {
+            zxid,
+            payload: payload.into(),
+            origin: Some(Origin {
+                conn: a.conn,
+                seq: 1,
+                xid: Xid(1),
+                ask: Ask::Op(OpCode::SetData),
+            }),
+        };
+        let Solo {
+            clients, replica, ..
+        } = &mut server;
+        clients.apply(replica, &commit, MonoMillis(0));
+        assert!(!server.is_open(a.conn));
+        assert_eq!(server.receive(a.conn), b"");
+    }
+}
+
+#[test]
 fn a_resumed_session_goes_on_and_its_older_connection_closes() {
     let mut server = Solo::new();
     let a = server.client();
@@ -114,7 +158,7 @@ fn a_session_asked_for_by_two_connections_at_once_is_the_last_ones() {
     server.hang_up(a.conn);
     let bytes = connect(a.session, &password_of(a.session), 30_000, Zxid::ZERO);
     let (first, second) = (server.accept(), server.accept());
-    let now = zabra_proto::MonoMillis(1_000_000);
+    let now = MonoMillis(1_000_000);
     // Both are asked for before the peer's answers come.
     for conn in [first, second] {
         let mut ignore = |_: Input<'_>| {};
