@@ -78,6 +78,8 @@ pub struct Account {
     pub denied: u64,
     /// Sessions taken up again on some server.
     pub kept: u64,
+    /// Sessions left to their time-out without a word.
+    pub left: u64,
     /// Sessions that were expired, all of them late enough.
     pub expired: u64,
     /// Events that fitted a watch.
@@ -309,6 +311,7 @@ impl Load {
         let mut account = Account {
             acknowledged: self.counts().iter().sum(),
             kept: self.shared.kept.load(Ordering::SeqCst),
+            left: self.shared.left.load(Ordering::SeqCst),
             expired: self.shared.expired.load(Ordering::SeqCst),
             events: self.shared.events.load(Ordering::SeqCst),
             ..Account::default()
@@ -336,8 +339,15 @@ impl std::fmt::Display for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} writes acknowledged, {} unknown, {} denied; sessions taken up again {} times, {} expired; {} events",
-            self.acknowledged, self.unknown, self.denied, self.kept, self.expired, self.events
+            "{} writes acknowledged, {} unknown, {} denied; sessions taken up again {} times, {} left \
+             to their time-out, {} expired; {} events",
+            self.acknowledged,
+            self.unknown,
+            self.denied,
+            self.kept,
+            self.left,
+            self.expired,
+            self.events
         )
     }
 }

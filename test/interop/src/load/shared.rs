@@ -29,6 +29,7 @@ pub(super) struct Shared {
     pub(super) violations: Mutex<Vec<String>>,
     pub(super) stale: Mutex<Vec<String>>,
     pub(super) lapsed: Mutex<Vec<(i64, Instant)>>,
+    pub(super) left: AtomicU64,
     pub(super) expired: AtomicU64,
     pub(super) kept: AtomicU64,
     pub(super) events: AtomicU64,
@@ -60,6 +61,7 @@ impl Shared {
             violations: Mutex::default(),
             stale: Mutex::default(),
             lapsed: Mutex::default(),
+            left: AtomicU64::new(0),
             expired: AtomicU64::new(0),
             kept: AtomicU64::new(0),
             events: AtomicU64::new(0),
@@ -96,6 +98,7 @@ impl Shared {
 
     pub(super) fn lapsed(&self, session: i64, until: Instant) {
         lock(&self.lapsed).push((session, until));
+        self.left.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(super) fn settled(&self, worker: usize) {

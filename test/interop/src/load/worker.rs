@@ -23,7 +23,7 @@ const KEPT: usize = 40;
 /// Ephemeral znodes that a worker keeps.
 const KEPT_EPHEMERALS: usize = 6;
 /// Batches between two sessions that are given up without a word.
-const LAPSE_EVERY: u32 = 2_000;
+const LAPSE_EVERY: u32 = 400;
 
 /// Error codes that say nothing against the server when its ensemble changes.
 mod code {
