@@ -145,6 +145,18 @@ const ENSEMBLES: &[Suite] = &[
     },
 ];
 
+/// What a long run does besides.
+const ENSEMBLES_LONG: &[Suite] = &[
+    Suite::Chaos {
+        rounds: Some(ROUNDS),
+        mixed: true,
+    },
+    Suite::Kazoo3 {
+        record: false,
+        observer: true,
+    },
+];
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let suites = match cli.suite {
@@ -152,6 +164,12 @@ fn main() -> ExitCode {
         Suite::Ensembles => ENSEMBLES.to_vec(),
         Suite::All => [STANDALONE, ENSEMBLES].concat(),
         one => vec![one],
+    };
+    let is_group = matches!(cli.suite, Suite::Ensembles | Suite::All);
+    let suites = if is_group && cli.how.long {
+        [&suites, ENSEMBLES_LONG].concat()
+    } else {
+        suites
     };
     let mut code = ExitCode::SUCCESS;
     for suite in suites {
