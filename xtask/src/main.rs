@@ -16,6 +16,7 @@ mod fuzz;
 mod gate;
 mod interop;
 mod shell;
+mod sim;
 mod stage;
 mod tidy;
 mod tools;
@@ -62,6 +63,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Run whole ensembles in virtual time, one per seed
+    Sim(sim::Args),
     /// Measure Zabra and Apache ZooKeeper side by side
     Bench(bench::Args),
 }
@@ -91,6 +94,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Fix => gate::fix(&workspace),
         Task::Fuzz { target, seconds } => fuzz::report(&workspace, target.as_deref(), seconds),
         Task::Interop { args } => interop::report(&workspace, &args),
+        Task::Sim(args) => sim::report(&workspace, &args),
         Task::Bench(args) => bench::report(&workspace, &args),
     }
 }

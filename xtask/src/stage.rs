@@ -90,6 +90,18 @@ impl Tally {
         tally
     }
 
+    /// Reads the last line of the simulator: each seed is a test.
+    pub(crate) fn of_sim(output: &str) -> Self {
+        let mut tally = Self::default();
+        for line in output.lines().filter_map(|line| line.strip_prefix("sim: ")) {
+            if let Some(seeds) = number_before(line, "seeds") {
+                tally.failed += number_before(line, "failed").unwrap_or(0);
+                tally.passed += seeds - tally.failed.min(seeds);
+            }
+        }
+        tally
+    }
+
     /// Adds the counts of another run.
     pub(crate) fn add(&mut self, other: Self) {
         self.passed += other.passed;
@@ -136,6 +148,20 @@ mod tests {
             Tally::default()
         );
         assert_eq!(Tally::of_interop("all is well"), Tally::default());
+    }
+
+    #[test]
+    fn every_seed_is_a_test() {
+        let output = "sim: seed 7: FAILED: I-3 prefix agreement at step 9: text\n\
+                      sim: 40 seeds, 1 failed; 3.5 seeds/s\n";
+        assert_eq!(
+            Tally::of_sim(output),
+            Tally {
+                passed: 39,
+                failed: 1,
+                ignored: 0
+            }
+        );
     }
 
     #[test]

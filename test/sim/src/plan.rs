@@ -100,7 +100,7 @@ impl Plan {
     /// The plan of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
-        let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed_0f_91a4);
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed_91a4);
         let voters = *pick(&mut rng, &[1, 3, 3, 3, 3, 5]);
         Self::with_shape(&mut rng, seed, voters)
     }
@@ -108,7 +108,7 @@ impl Plan {
     /// The plan of a seed for so many voters.
     #[must_use]
     pub fn for_voters(seed: u64, voters: usize) -> Self {
-        let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed_0f_91a4);
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed_91a4);
         Self::with_shape(&mut rng, seed, voters)
     }
 

@@ -1,5 +1,6 @@
 //! What clients are told, held against what was decided.
 
+use zabra_proto::client::ReplyHeader;
 use zabra_proto::{ErrorCode, SessionId, Xid, Zxid};
 
 use super::{Checker, Verdict, fails};
@@ -36,6 +37,21 @@ pub enum Answer<'a> {
     },
     /// A sync.
     Synced,
+}
+
+impl<'a> Told<'a> {
+    /// What a session is told.
+    #[must_use]
+    pub fn new(session: SessionId, header: ReplyHeader, floor: Zxid, answer: Answer<'a>) -> Self {
+        Self {
+            session,
+            xid: header.xid,
+            zxid: header.zxid,
+            error: header.error,
+            floor,
+            answer,
+        }
+    }
 }
 
 impl Checker {

@@ -133,14 +133,7 @@ impl Client {
         around: &mut Surroundings,
     ) -> Option<()> {
         let ok = header.error.is_ok();
-        let told = |answer| Told {
-            session,
-            xid: header.xid,
-            zxid: header.zxid,
-            error: header.error,
-            floor,
-            answer,
-        };
+        let told = |answer| Told::new(session, header, floor, answer);
         match asked {
             Asked::Create(hash) => {
                 let path = ok.then(|| PathResponse::decode(r).ok()).flatten();
@@ -148,18 +141,15 @@ impl Client {
                 around.check.replied(&told(Answer::Written(node)));
                 self.tally.writes += u64::from(ok);
             }
-            Asked::Last => {
-                around.check.replied(&told(Answer::Written(None)));
-                self.is_served |= ok;
-            }
             Asked::Set { path, hash } => {
                 let node = Some((path.as_str(), hash));
                 around.check.replied(&told(Answer::Written(node)));
                 self.tally.writes += u64::from(ok);
             }
-            Asked::Write => {
+            Asked::Write | Asked::Last => {
                 around.check.replied(&told(Answer::Written(None)));
                 self.tally.writes += u64::from(ok);
+                self.is_served |= ok && asked == Asked::Last;
             }
             Asked::Get { path, watches } => {
                 let node = match header.error {
@@ -174,8 +164,7 @@ impl Client {
                 around
                     .check
                     .replied(&told(Answer::Read { path: &path, node }));
-                self.tally.reads += 1;
-                self.maybe_watch(path, watches && ok, header.zxid);
+                self.on_read(path, watches && ok, header.zxid);
             }
             Asked::Exists { path, watches } => {
                 let node = match header.error {
@@ -186,8 +175,7 @@ impl Client {
                 around
                     .check
                     .replied(&told(Answer::Read { path: &path, node }));
-                self.tally.reads += 1;
-                self.maybe_watch(path, watches, header.zxid);
+                self.on_read(path, watches, header.zxid);
             }
             Asked::Close if ok => {
                 around.check.replied(&told(Answer::Written(None)));
@@ -203,7 +191,8 @@ impl Client {
         Some(())
     }
 
-    fn maybe_watch(&mut self, path: String, watches: bool, zxid: Zxid) {
+    fn on_read(&mut self, path: String, watches: bool, zxid: Zxid) {
+        self.tally.reads += 1;
         if let Some(conn) = self.conn.as_mut().filter(|_| watches) {
             // A second watch on a path is the first one.
             conn.watches.entry(path).or_insert(zxid);

@@ -31,7 +31,7 @@ pub(super) enum Job {
     /// Read a history for a learner.
     Backlog(LinkId, Backlog),
     /// Make a leader's snapshot the history.
-    Adopt(Received),
+    Adopt(Box<Received>),
 }
 
 /// A leader's snapshot, whole and durable under a temporary name.
@@ -176,7 +176,7 @@ impl Process {
                     replica,
                     history,
                     rest,
-                } = received;
+                } = *received;
                 let entries = entries_of(&rest);
                 self.files.adopt(history)?;
                 self.replica = *replica;

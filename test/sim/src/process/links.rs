@@ -270,7 +270,7 @@ impl Process {
             })
         });
         match received {
-            Ok(received) => self.begin_in_order(Job::Adopt(received), around),
+            Ok(received) => self.begin_in_order(Job::Adopt(Box::new(received)), around),
             Err(why) => {
                 let text = format!("s{} cannot keep a snapshot: {why}", self.sid);
                 around.check.violate("the disk does what it is told", text);
