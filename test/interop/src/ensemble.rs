@@ -194,27 +194,8 @@ impl Ensemble {
     fn list(members: &[Member], form: Form) -> String {
         let mut list = String::new();
         for member in members {
-            let SeatAddresses {
-                host,
-                quorum,
-                election,
-                client,
-            } = member.addresses();
-            let role = if member.observes() {
-                "observer"
-            } else {
-                "participant"
-            };
-            let client = match form {
-                Form::Static => String::new(),
-                Form::Dynamic => format!(";{host}:{client}"),
-            };
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                list,
-                "server.{}={host}:{quorum}:{election}:{role}{client}",
-                member.sid()
-            );
+            list.push_str(&member.line(form, member.observes()));
+            list.push('\n');
         }
         list
     }
@@ -314,6 +295,24 @@ impl Ensemble {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits until `sid` serves in `role`, and everybody else serves.
+    ///
+    /// # Errors
+    /// As [`Self::await_service`].
+    pub fn await_role(&mut self, sid: Sid, role: Role) -> Result<()> {
+        let start = Instant::now();
+        while self.member(sid).role() != Some(role) {
+            self.member(sid).ensure_alive()?;
+            ensure!(
+                start.elapsed() <= SERVICE_LIMIT,
+                "{sid} is no {role:?} after {SERVICE_LIMIT:?}: {}",
+                self.show()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.await_service().map(drop)
     }
 
     /// The roles of all members that run and are not paused.

@@ -8,10 +8,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::ensemble::{Ensemble, Member, Plan, Role, Seat, Sid};
+use crate::ensemble::{Ensemble, Form, Member, Plan, Role, Seat, Sid};
 use crate::load::Load;
 use crate::peer::{Line, Peer};
 use crate::scene::{Faults, Scene, Tail};
+use crate::wire::{Body, Hello, Wire, op};
 
 /// Runs every scenario with Apache 3.9, and in a long run with every line.
 ///
@@ -19,25 +20,33 @@ use crate::scene::{Faults, Scene, Tail};
 /// Something was not as promised, or a peer is missing.
 pub fn run(tested: Peer, long: bool) -> Result<String> {
     let lines: &[Line] = if long { &Line::ALL } else { &[Line::V3_9] };
-    let scenarios: [(&str, Scenario); 5] = [
+    let scenarios: [(&str, Scenario); 6] = [
         ("follows Apache", follower),
         ("leads Apache", leader),
         ("leads an Apache server that joins", joined_by_apache),
         ("observes Apache", observer),
         ("is observed by Apache", observed),
+        ("obeys reconfigurations of Apache", reconfigured),
     ];
-    let mut faults = Faults::default();
+    let only = std::env::var("INTEROP_SCENARIO").ok();
+    let (mut faults, mut played) = (Faults::default(), 0);
     for line in lines {
         for (what, scenario) in scenarios {
+            if only
+                .as_ref()
+                .is_some_and(|only| !what.contains(only.as_str()))
+            {
+                continue;
+            }
             let name = format!("mixed: {tested} {what} {line}");
-            let played = Scene::play(&name, |dir| scenario(dir, tested, Peer::Apache(*line)));
-            faults.note(played)?;
+            let outcome = Scene::play(&name, |dir| scenario(dir, tested, Peer::Apache(*line)));
+            faults.note(outcome)?;
+            played += 1;
         }
     }
     faults.conclude()?;
     Ok(format!(
-        "{} scenarios with each of {} Apache lines",
-        scenarios.len(),
+        "{played} scenarios, with {} lines of Apache",
         lines.len()
     ))
 }
@@ -133,6 +142,58 @@ fn observing(dir: &Path, voters: Peer, observer: Peer) -> Result<String> {
         .context("after the leader was killed")?;
     load.verify(&mut ensemble)?;
     Ok(load.account().to_string())
+}
+
+/// An Apache leader makes the one under test an observer and a follower again, and removes and adds another member.
+fn reconfigured(dir: &Path, tested: Peer, apache: Peer) -> Result<String> {
+    let seats = [apache, tested, apache].map(Seat::voter).to_vec();
+    let mut plan = Plan::brisk(seats).form(Form::Dynamic);
+    plan.properties.push("zookeeper.skipACL=yes".into());
+    let mut ensemble = Ensemble::start(dir, &plan)?;
+    ensemble.make_leader(3)?;
+    let load = Load::start(&ensemble)?;
+    load.await_progress()?;
+    for (observes, role) in [(true, Role::Observer), (false, Role::Follower)] {
+        let what = || format!("2 is made {role:?}");
+        let line = ensemble.member(2).line(Form::Dynamic, observes);
+        reconfigure(ensemble.member(3), &line, "").with_context(what)?;
+        ensemble.await_role(2, role).with_context(what)?;
+        load.await_progress().with_context(what)?;
+        load.verify(&mut ensemble).with_context(what)?;
+    }
+    ensemble.member(1).kill()?;
+    load.await_progress()?;
+    reconfigure(ensemble.member(3), "", "1").context("1 is removed")?;
+    // A majority of two now: nothing is written without it, and it must remember who counts.
+    ensemble.member(2).kill()?;
+    ensemble.member(2).start()?;
+    ensemble.await_service().context("without 1")?;
+    load.await_progress().context("without 1")?;
+    load.verify(&mut ensemble).context("without 1")?;
+    ensemble.member(1).start()?;
+    let line = ensemble.member(1).line(Form::Dynamic, false);
+    reconfigure(ensemble.member(3), &line, "").context("1 is added")?;
+    ensemble
+        .await_role(1, Role::Follower)
+        .context("1 is added")?;
+    load.await_progress().context("1 is added")?;
+    load.verify(&mut ensemble).context("1 is added")?;
+    Ok(load.account().to_string())
+}
+
+/// Has a leader change who the members are.
+fn reconfigure(leader: &Member, joining: &str, leaving: &str) -> Result<()> {
+    let met = Wire::connect(leader.addr(), &Hello::new(30_000))?;
+    let (mut wire, _) = met.context("closed at the handshake")?;
+    let optional = |body: Body, text: &str| match text {
+        "" => body.buffer(None),
+        some => body.string(some),
+    };
+    let body = optional(optional(Body::new(), joining), leaving);
+    let answer = wire.call(1, op::RECONFIG, &body.buffer(None).i64(-1))?;
+    ensure!(answer.err == 0, "reconfig: error {}", answer.err);
+    wire.call(2, op::CLOSE_SESSION, &Body::new())?;
+    Ok(())
 }
 
 /// How a learner comes to what its leader has.

@@ -144,6 +144,26 @@ impl Member {
         self.addresses
     }
 
+    /// The line that names it in a list of members.
+    #[must_use]
+    pub fn line(&self, form: Form, observes: bool) -> String {
+        let SeatAddresses {
+            host,
+            quorum,
+            election,
+            client,
+        } = self.addresses;
+        let role = if observes { "observer" } else { "participant" };
+        let client = match form {
+            Form::Static => String::new(),
+            Form::Dynamic => format!(";{host}:{client}"),
+        };
+        format!(
+            "server.{}={host}:{quorum}:{election}:{role}{client}",
+            self.sid
+        )
+    }
+
     /// Its client address.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
