@@ -79,25 +79,14 @@ impl Learner {
         else {
             panic!("{:?}", recorded[1]);
         };
+        let role = if observes {
+            Role::Observer
+        } else {
+            Role::Participant
+        };
         let ensemble = EnsembleOptions {
-            me: sid,
-            role: if observes {
-                Role::Observer
-            } else {
-                Role::Participant
-            },
-            membership,
-            last_seen: None,
             reconfig_enabled: true,
-            init_limit: 10,
-            sync_limit: 5,
-            connect_limit: 0,
-            vote_resend_ms: (200, 60_000),
-            commit_log_count: 500,
-            always_snapshot: false,
-            syncs_from_log: true,
-            leader_serves: true,
-            observer_logs: true,
+            ..common::ensemble_options(sid, role, membership)
         };
         let restored = Restored {
             last_zxid: last_logged,

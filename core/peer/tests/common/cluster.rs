@@ -7,8 +7,8 @@ use std::sync::Arc;
 use zabra_election::{LinkFact, Received};
 use zabra_jute::Limits;
 use zabra_peer::{
-    Ask, Effect, EnsembleOptions, Input, Note, Now, Origin, Peer, PeerOptions, Restored,
-    RestoredHistory, WriteRequest,
+    Ask, Effect, Input, Note, Now, Origin, Peer, PeerOptions, Restored, RestoredHistory,
+    WriteRequest,
 };
 use zabra_proto::notification::ServerState;
 use zabra_proto::txn::Payload;
@@ -109,22 +109,8 @@ impl Cluster {
             server: ServerId(sid.0 as u8),
             ..super::options()
         };
-        let ensemble = EnsembleOptions {
-            me: sid,
-            role: self.membership.role(sid).unwrap(),
-            membership: self.membership.clone(),
-            last_seen: None,
-            reconfig_enabled: false,
-            init_limit: 10,
-            sync_limit: 5,
-            connect_limit: 0,
-            vote_resend_ms: (200, 60_000),
-            commit_log_count: 500,
-            always_snapshot: false,
-            syncs_from_log: true,
-            leader_serves: true,
-            observer_logs: true,
-        };
+        let role = self.membership.role(sid).unwrap();
+        let ensemble = super::ensemble_options(sid, role, self.membership.clone());
         let restored = Restored {
             last_zxid: Zxid::ZERO,
             sessions: Vec::new(),

@@ -16,14 +16,15 @@ use std::sync::Arc;
 use zabra_jute::Limits;
 use zabra_peer::prep::PrepRules;
 use zabra_peer::{
-    Ask, Commit, Effect, Input, Now, Origin, Peer, PeerOptions, Restored, SweepOptions,
-    WriteRequest,
+    Ask, Commit, Effect, EnsembleOptions, Input, Now, Origin, Peer, PeerOptions, Restored,
+    SweepOptions, WriteRequest,
 };
 use zabra_proto::txn::Payload;
 use zabra_proto::{
-    ConnId, ErrorCode, Identity, MonoMillis, OpCode, ServerId, SessionId, Txn, TxnHeader,
+    ConnId, ErrorCode, Identity, MonoMillis, OpCode, ServerId, SessionId, Sid, Txn, TxnHeader,
     WallMillis, Xid, Zxid,
 };
+use zabra_quorum::{Membership, Role};
 use zabra_tree::acl::AclRules;
 use zabra_tree::{DataTree, OwnerRules, TreeOptions};
 
@@ -69,6 +70,26 @@ pub fn options() -> PeerOptions {
             deletions_max: 100,
             never_used_ms_max: 0,
         },
+    }
+}
+
+/// A member with the limits of the sample configuration.
+pub fn ensemble_options(me: Sid, role: Role, membership: Membership) -> EnsembleOptions {
+    EnsembleOptions {
+        me,
+        role,
+        membership,
+        last_seen: None,
+        reconfig_enabled: false,
+        init_limit: 10,
+        sync_limit: 5,
+        connect_limit: 0,
+        vote_resend_ms: (200, 60_000),
+        commit_log_count: 500,
+        always_snapshot: false,
+        syncs_from_log: true,
+        leader_serves: true,
+        observer_logs: true,
     }
 }
 
