@@ -85,12 +85,15 @@ impl History {
 
     /// The end of the history up to `settled`, as if everything up to there had been released: a new leader's whole log
     /// is decided with its epoch, before it is applied.
+    ///
+    /// It reaches back to what is durable here, however long it gets: what others' disks decided and this one lacks is
+    /// nowhere but in memory, and a learner that has it must not be told to take it back.
     #[must_use]
     pub fn settled_window(&self, settled: Zxid) -> Cow<'_, Window> {
         let mut window = Cow::Borrowed(&self.window);
         let tail = self.tail.iter();
         for entry in tail.take_while(|entry| entry.zxid <= settled) {
-            window.to_mut().push(entry.clone());
+            window.to_mut().keep(entry.clone());
         }
         window
     }
@@ -209,6 +212,15 @@ mod tests {
         assert_eq!((history.logged(), history.flushed()), (at(5), at(5)));
         assert_eq!((history.released(), history.committed()), (at(3), at(3)));
         assert_eq!(history.release(), None);
+    }
+
+    #[test]
+    fn the_settled_window_reaches_back_to_what_is_durable() {
+        let mut history = History::new(1, at(3), Vec::new());
+        (4..40).for_each(|counter| history.append(entry(counter)));
+        history.commit_to(at(39));
+        let window = history.settled_window(at(39));
+        assert_eq!((window.behind(), window.last()), (at(3), at(39)));
     }
 
     #[test]

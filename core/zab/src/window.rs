@@ -53,6 +53,18 @@ impl Window {
     ///
     /// If it leaves a hole or repeats one: whoever commits has lost a transaction, and learners would inherit that.
     pub fn push(&mut self, entry: Entry) {
+        self.keep(entry);
+        while self.is_too_long() {
+            let Some(oldest) = self.entries.pop_front() else {
+                return;
+            };
+            self.bytes -= oldest.payload.len();
+            self.behind = oldest.zxid;
+        }
+    }
+
+    /// Takes the next one and drops none.
+    pub(crate) fn keep(&mut self, entry: Entry) {
         let last = self.last();
         assert!(
             follows(entry.zxid, last),
@@ -61,13 +73,6 @@ impl Window {
         );
         self.bytes += entry.payload.len();
         self.entries.push_back(entry);
-        while self.is_too_long() {
-            let Some(oldest) = self.entries.pop_front() else {
-                return;
-            };
-            self.bytes -= oldest.payload.len();
-            self.behind = oldest.zxid;
-        }
     }
 
     /// Forgets everything; the next transaction comes behind this one.
