@@ -79,3 +79,26 @@ fn leads(world: &zabra_sim::world::World, at: usize) -> bool {
         .and_then(|process| process.in_step())
         .is_some_and(|(leader, _)| leader.0 as usize == at + 1)
 }
+
+#[test]
+fn p16_a_follower_ahead_of_its_leaders_disk_keeps_what_is_decided() {
+    let plan = Plan {
+        commit_log_count: 1,
+        ..Plan::scripted(5)
+    };
+    let mut script = Script::of(plan);
+    let leader = script.in_step();
+    let (one, other) = ((leader + 1) % 5, (leader + 2) % 5);
+    script.tie(0, one);
+    // What is decided from here on is on all disks but the leader's.
+    script.slow_disk_ms(leader, 20_000);
+    script.write(0);
+    script.write(0);
+    let fault = script.cut_off(other);
+    // More than the leader keeps in memory of what is decided and on its disk.
+    for _ in 0..12 {
+        script.write(0);
+    }
+    script.heal(fault);
+    script.in_step();
+}
