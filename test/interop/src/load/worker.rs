@@ -386,8 +386,9 @@ impl Worker {
                     && (zxid < floor || number < least)
                 {
                     self.shared.stale(format!(
-                        "{path} shows {number} as of 0x{zxid:x} after a sync that was asked for when {least} and \
-                         0x{floor:x} were acknowledged"
+                        "{path} shows {number} at {} as of 0x{zxid:x} after a sync that was asked for when {least} \
+                         and 0x{floor:x} were acknowledged",
+                        self.link.addr()
                     ));
                 }
                 Stat::read(&mut r).map_err(text)?.mzxid
