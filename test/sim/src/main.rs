@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     let began = Instant::now();
     let range = (args.from, args.seeds);
     let summary = seeds::run_many(range, args.voters, args.threads, args.failures);
-    print(&summary, began.elapsed().as_secs_f64());
+    print(&summary, args.voters, began.elapsed().as_secs_f64());
     if summary.failed.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -66,11 +66,12 @@ fn replay(seed: u64, voters: Option<usize>) -> ExitCode {
     }
 }
 
-fn print(summary: &Summary, took: f64) {
+fn print(summary: &Summary, voters: Option<usize>, took: f64) {
     for (seed, violation, step) in &summary.failed {
         println!(
-            "sim: seed {seed}: FAILED: {} at step {step}: {}\n    cargo xtask sim --replay {seed}",
-            violation.invariant, violation.text
+            "{} at step {step}:\n    cargo xtask sim --replay {seed}{}",
+            violation.invariant,
+            voters.map_or_else(String::new, |voters| format!(" --voters {voters}"))
         );
     }
     println!("premises that held:");

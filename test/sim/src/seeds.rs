@@ -102,6 +102,11 @@ impl Summary {
         let recovery = outcome.recovery_us.unwrap_or(0);
         self.recovery_us_max = self.recovery_us_max.max(recovery);
         if let Some(violation) = outcome.violation {
+            // At once: who ends a long run early has it.
+            println!(
+                "sim: seed {seed}: FAILED: {} at step {}: {}",
+                violation.invariant, outcome.steps, violation.text
+            );
             self.failed.push((seed, violation, outcome.steps));
         }
     }
