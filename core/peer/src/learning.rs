@@ -12,7 +12,7 @@ use zabra_zab::{Entry, Epochs, ForwardedRequest, History, Learner, LearnerAction
 
 use crate::leading::CREATE_SESSION;
 use crate::reconfig;
-use crate::{Ask, DialId, Effect, Origin, WriteRequest};
+use crate::{Ask, DialId, Effect, Now, Origin, WriteRequest};
 
 /// A request that the leader has.
 #[derive(Debug)]
@@ -27,14 +27,24 @@ struct Waiting {
 /// A transaction tells by session and number whom it answers. Clients begin their numbers anew with a connection, and a
 /// session may move: its last request by another server must not answer its first one here (P86). So the server's id
 /// stands in the high byte, and a counter behind it.
+///
+/// The counter goes on over roles, and begins with the time after a restart: what was handed on before may be decided
+/// any time later.
 #[derive(Debug)]
-struct Numbers {
+pub(crate) struct Numbers {
     server: u8,
     next: u32,
 }
 
 impl Numbers {
-    fn take(&mut self) -> Xid {
+    pub(crate) fn new(me: Sid, now: Now) -> Self {
+        Self {
+            server: me.0 as u8,
+            next: now.wall.0 as u32,
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Xid {
         let number = u32::from(self.server) << 24 | self.next & 0x00ff_ffff;
         self.next = self.next.wrapping_add(1);
         Xid(number.cast_signed())
@@ -57,7 +67,6 @@ pub(crate) struct Learning {
     pub(crate) stage: Stage,
     /// Forwarded requests, in order: the leader answers each with exactly one transaction, in this order (quorum 15.3).
     waiting: VecDeque<Waiting>,
-    numbers: Numbers,
     syncs: VecDeque<Origin>,
     /// Connections that wait to hear whether their session lives.
     claims: HashMap<SessionId, VecDeque<(ConnId, i32)>>,
@@ -92,15 +101,11 @@ pub(crate) enum Outcome {
 }
 
 impl Learning {
-    pub(crate) fn new(me: Sid, leader: Sid, dial: DialId, until: MonoMillis) -> Self {
+    pub(crate) fn new(leader: Sid, dial: DialId, until: MonoMillis) -> Self {
         Self {
             leader,
             stage: Stage::Dialing { dial, until },
             waiting: VecDeque::new(),
-            numbers: Numbers {
-                server: me.0 as u8,
-                next: 1,
-            },
             syncs: VecDeque::new(),
             claims: HashMap::new(),
             touched: BTreeMap::new(),
@@ -206,8 +211,13 @@ impl Learning {
         }
     }
 
-    /// A client's write goes to the leader. It is noted here first, so that the answer finds its place.
-    pub(crate) fn forward(&mut self, request: &WriteRequest<'_>, effects: &mut Vec<Effect>) {
+    /// A client's write goes to the leader under this number. It is noted here first, so that the answer finds its place.
+    pub(crate) fn forward(
+        &mut self,
+        request: &WriteRequest<'_>,
+        number: Xid,
+        effects: &mut Vec<Effect>,
+    ) {
         let WriteRequest {
             origin,
             op,
@@ -215,7 +225,6 @@ impl Learning {
             body,
             identities,
         } = *request;
-        let number = self.numbers.take();
         self.waiting.push_back(Waiting {
             session,
             number,
@@ -354,5 +363,31 @@ fn error_in(entry: &Entry) -> ErrorCode {
             _ => ErrorCode::OK,
         },
         Err(_) => ErrorCode::MARSHALLING_ERROR,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zabra_proto::WallMillis;
+
+    use super::*;
+
+    #[test]
+    fn a_restart_gives_no_number_again() {
+        let at = |ms: i64| Now {
+            mono: MonoMillis(0),
+            wall: WallMillis(1_700_000_000_000 + ms),
+        };
+        let numbers = |ms: i64| {
+            let mut numbers = Numbers::new(Sid(3), at(ms));
+            std::iter::repeat_with(move || numbers.take())
+        };
+        let before: Vec<Xid> = numbers(0).take(5000).collect();
+        assert!(before.iter().all(|number| number.0 >> 24 == 3));
+        assert!(
+            numbers(5000)
+                .take(5000)
+                .all(|number| !before.contains(&number))
+        );
     }
 }

@@ -9,10 +9,10 @@ use zabra_quorum::{Membership, Role as Seat, Views};
 use zabra_zab::{Epochs, LeaderSettings, LearnerSettings, Limits, LinkId};
 
 use crate::leading::Leading;
-use crate::learning::Learning;
+use crate::learning::{Learning, Numbers};
 use crate::options::EnsembleOptions;
 use crate::primary::Primary;
-use crate::{DialId, Effect};
+use crate::{DialId, Effect, Now};
 
 /// What a peer is just now. What exists only in a role is gone with it (R12).
 #[derive(Debug)]
@@ -96,6 +96,7 @@ pub(crate) struct Member {
     pub(crate) has_history: bool,
     pub(crate) began: bool,
     pub(crate) tick_ms: u64,
+    pub(crate) numbers: Numbers,
     next_dial: u64,
 }
 
@@ -105,6 +106,7 @@ impl Member {
         epochs: Epochs,
         has_history: bool,
         tick_ms: u64,
+        now: Now,
     ) -> Self {
         let last_seen = options.last_seen.clone();
         let committed = options.membership.clone();
@@ -112,6 +114,7 @@ impl Member {
         let views = Views::new(committed, last_seen);
         Self {
             election: Election::new(settings(&options), views.clone()),
+            numbers: Numbers::new(options.me, now),
             options,
             views,
             timer: None,

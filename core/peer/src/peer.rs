@@ -74,7 +74,7 @@ impl Peer {
             epochs,
             has_history,
         } = history;
-        let mut member = Member::new(ensemble, epochs, has_history, options.tick_ms);
+        let mut member = Member::new(ensemble, epochs, has_history, options.tick_ms, now);
         let proposed = tail.iter().rev().find_map(reconfig::membership_of);
         if let Some(membership) = proposed {
             member.see_proposed(membership);

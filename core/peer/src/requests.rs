@@ -103,7 +103,11 @@ impl Peer {
             Role::Learning(_) if self.disk_low && op != zabra_proto::OpCode::CloseSession => {
                 effects.push(Effect::Reply(origin, ErrorCode::SYSTEM_ERROR));
             }
-            Role::Learning(learning) if learning.is_active() => learning.forward(&request, effects),
+            Role::Learning(learning) if learning.is_active() => {
+                let member = self.member.as_mut();
+                let number = member.map_or(origin.xid, |member| member.numbers.take());
+                learning.forward(&request, number, effects);
+            }
             Role::Learning(_) | Role::Looking { .. } | Role::Halted => {
                 effects.push(Effect::HangUp(origin.conn));
             }

@@ -197,12 +197,7 @@ impl Peer {
         };
         let until = now.mono.after(member.dial_ms());
         let dial = member.dial(leader, effects);
-        self.role = Role::Learning(Box::new(Learning::new(
-            member.options.me,
-            leader,
-            dial,
-            until,
-        )));
+        self.role = Role::Learning(Box::new(Learning::new(leader, dial, until)));
     }
 
     pub(crate) fn follow_leading(
