@@ -117,7 +117,7 @@ impl Plan {
         let init_limit = rng.u32(5..=10);
         let sync_limit = rng.u32(2..=5);
         let tick_us = tick_ms * 1000;
-        let timeout_ticks = (2, *pick(rng, &[4, 8, 20]));
+        let timeout_ticks = (3, *pick(rng, &[4, 8, 20]));
         let faults = FaultPlan::draw(rng, tick_us);
         let calm_at_us = tick_us * rng.u64(60..=200);
         let is_long = rng.u32(0..4) == 0;

@@ -51,12 +51,12 @@ impl Client {
         if self.is_calm {
             if !self.is_served && !conn.asked.iter().any(|(_, asked, _)| *asked == Asked::Last) {
                 self.ask_last(around);
-            } else if now.since(said) > timeout_us / 4 {
+            } else if now.since(said) > timeout_us / 6 {
                 self.ping(around);
             }
         } else if outstanding < around.plan.pipeline {
             self.ask_anything(around);
-        } else if now.since(said) > timeout_us / 4 {
+        } else if now.since(said) > timeout_us / 6 {
             self.ping(around);
         }
     }

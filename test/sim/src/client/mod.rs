@@ -132,7 +132,8 @@ impl Client {
     pub fn on_timer(&mut self, around: &mut Surroundings) {
         let now = around.kernel.now();
         let next = if self.is_calm {
-            around.plan.tick_ms * 1000
+            // Often enough that its session is never in doubt.
+            (around.plan.tick_ms * 1000).min(self.timeout_us(around) / 8)
         } else {
             around.kernel.spread(around.plan.think_us) + 1
         };
