@@ -52,6 +52,10 @@ pub struct Election {
     pub(crate) history: History,
     /// Whether any voter ever spoke of a history: an empty server then does not vote (P48).
     pub(crate) has_heard_history: bool,
+    /// Whether any of them spoke of a transaction.
+    pub(crate) has_heard_txn: bool,
+    /// Who has spoken since this server looks, and of no transaction.
+    pub(crate) without_txn: BTreeSet<Sid>,
     /// Servers whose link is known to be refused or reset.
     pub(crate) down: BTreeSet<Sid>,
     /// What lookers and non-voters are told; none before the first decision.
@@ -81,6 +85,8 @@ impl Election {
             round: Round(0),
             history: History::EMPTY,
             has_heard_history: false,
+            has_heard_txn: false,
+            without_txn: BTreeSet::new(),
             down: BTreeSet::new(),
             current: None,
             timer: Timer(0),
@@ -178,7 +184,16 @@ impl Election {
     /// A voter that may have lost its disk: it can only join a leader that others elected (P48).
     pub(crate) fn is_outsider(&self) -> bool {
         let is_missing = self.history.last_logged == NO_HISTORY;
-        is_missing || (self.history.is_empty() && self.has_heard_history)
+        is_missing
+            || (self.history.is_empty() && self.has_heard_history && !self.nobody_has_a_txn())
+    }
+
+    /// Whether every voter has spoken, and none of a transaction: then nothing was decided that a wiped disk could have
+    /// lost, for it would be on a quorum, and not all of that was wiped. Without this a new ensemble whose first leader died
+    /// with the first epoch on its disk would never have another.
+    fn nobody_has_a_txn(&self) -> bool {
+        let is_known = |sid: &Sid| *sid == self.settings.me || self.without_txn.contains(sid);
+        !self.has_heard_txn && self.views.voters().iter().all(is_known)
     }
 
     pub(crate) fn arm(&mut self, now: MonoMillis, wait_ms: u64, effects: &mut Vec<Effect>) {

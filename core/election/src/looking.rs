@@ -67,6 +67,7 @@ impl Looking {
 impl Election {
     pub(crate) fn look(&mut self, now: MonoMillis, history: History, effects: &mut Vec<Effect>) {
         self.history = history;
+        self.without_txn.clear();
         self.round = Round(self.round.0.saturating_add(1));
         let resend_ms = self.settings.resend_ms_min;
         self.phase = Phase::Looking(Looking::new(self.initial_vote(), resend_ms));
@@ -99,9 +100,7 @@ impl Election {
         state: ServerState,
         effects: &mut Vec<Effect>,
     ) {
-        if received.vote.has_history() {
-            self.hear_history(effects);
-        }
+        self.hear(&received, effects);
         if state == ServerState::Looking && received.round < self.round {
             self.tell_proposal(received.sender, effects);
         }
@@ -117,16 +116,21 @@ impl Election {
         }
     }
 
-    /// An empty server that hears of a history withdraws: what it acked may be what it has lost (P48).
-    fn hear_history(&mut self, effects: &mut Vec<Effect>) {
-        if self.has_heard_history {
+    /// An empty server that hears of a history withdraws: what it acked may be what it has lost (P48). It comes back when
+    /// it has heard from all that there is nothing to lose.
+    fn hear(&mut self, received: &Received, effects: &mut Vec<Effect>) {
+        let was_outsider = self.is_outsider();
+        self.has_heard_history |= received.vote.has_history();
+        if received.vote.has_txn() {
+            self.has_heard_txn = true;
+        } else {
+            self.without_txn.insert(received.sender);
+        }
+        if self.is_outsider() == was_outsider {
             return;
         }
-        self.has_heard_history = true;
         let initial = self.initial_vote();
-        if self.is_outsider()
-            && let Some(looking) = self.looking()
-        {
+        if let Some(looking) = self.looking() {
             looking.proposal = initial;
             looking.take_parked();
             self.broadcast(effects);

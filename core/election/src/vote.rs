@@ -74,8 +74,12 @@ impl Vote {
 
     /// Whether it speaks of a server that has seen anything at all.
     pub(crate) fn has_history(&self) -> bool {
-        let has_zxid = !matches!(self.zxid, Zxid::ZERO | NO_HISTORY | OBSERVER_ZXID);
-        has_zxid || self.epoch > PeerEpoch(0)
+        self.has_txn() || self.epoch > PeerEpoch(0)
+    }
+
+    /// Whether it speaks of a server that has logged a transaction.
+    pub(crate) fn has_txn(&self) -> bool {
+        !matches!(self.zxid, Zxid::ZERO | NO_HISTORY | OBSERVER_ZXID)
     }
 }
 

@@ -18,6 +18,23 @@ fn three_servers_elect_a_leader_and_serve() {
     }
 }
 
+/// P48: an epoch without a transaction is nothing that a wiped disk could have lost, once all voters have said so.
+#[test]
+fn a_new_ensemble_whose_first_leader_died_with_its_epoch_elects_again() {
+    let mut cluster = Cluster::new(3, 0);
+    for sid in [1, 2, 3].map(Sid) {
+        cluster.kill(sid);
+    }
+    let epochs = |accepted, current| Disk {
+        log: Vec::new(),
+        epochs: zabra_zab::Epochs { accepted, current },
+    };
+    cluster.boot(Sid(1), epochs(1, 0));
+    cluster.boot(Sid(2), epochs(1, 1));
+    cluster.boot(Sid(3), epochs(0, 0));
+    cluster.form();
+}
+
 #[test]
 fn one_voter_alone_is_a_quorum() {
     let mut cluster = Cluster::new(1, 0);
