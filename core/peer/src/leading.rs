@@ -236,7 +236,7 @@ fn forwarded(primary: &mut Primary, link: LinkId, request: &Forwarded<'_>, scene
 /// How a learner asks for a new session.
 pub(crate) const CREATE_SESSION: i32 = TxnKind::CreateSession as i32;
 
-/// Nothing of the tree is needed for what is not a request.
+/// What a primary sees of this moment.
 pub(crate) fn scene<'a>(
     now: Now,
     tree: &'a DataTree,

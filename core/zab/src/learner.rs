@@ -495,8 +495,10 @@ impl Learner {
             }
             Message::Commit { zxid } => self.decide(*zxid, history, actions),
             Message::Inform { zxid, txn } => {
-                self.take(*zxid, txn, history, actions)
-                    .then(|| self.decide(*zxid, history, actions));
+                let is_new = self.take(*zxid, txn, history, actions);
+                if is_new {
+                    self.decide(*zxid, history, actions);
+                }
             }
             Message::CommitAndActivate {
                 zxid,
@@ -507,8 +509,10 @@ impl Learner {
                 designated_leader,
                 txn,
             } => {
-                self.take(*zxid, txn, history, actions)
-                    .then(|| self.activate(*zxid, *designated_leader, history, actions));
+                let is_new = self.take(*zxid, txn, history, actions);
+                if is_new {
+                    self.activate(*zxid, *designated_leader, history, actions);
+                }
             }
             _ => {}
         }

@@ -69,12 +69,10 @@ pub(crate) fn parse_head(head: &[u8]) -> Option<(u64, i32)> {
     Some((u64::from_be_bytes(*sum), i32::from_be_bytes(*len)))
 }
 
-/// Whether `next` may stand directly behind `previous` in a history (I-4): the next counter of the same epoch, or
-/// the begin of a later one. A standalone server counts from the last counter into the next epoch, so counter 0 is
-/// legal, too.
+/// Whether `next` may stand directly behind `previous` in a history (I-4).
 #[must_use]
 pub fn follows(previous: Zxid, next: Zxid) -> bool {
-    next == previous.next() || (next.epoch() > previous.epoch() && next.counter() <= 1)
+    previous.may_precede(next)
 }
 
 #[cfg(test)]
