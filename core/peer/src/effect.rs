@@ -56,8 +56,8 @@ pub enum Effect {
     StopServing,
     /// Report the replica's sessions with [`Input::Sessions`](crate::Input::Sessions), after the commits before this.
     ListSessions,
-    /// Make the epochs durable, then report [`Input::EpochsSaved`](crate::Input::EpochsSaved). Everything that was
-    /// appended before is durable.
+    /// Make the epochs durable, then report [`Input::EpochsSaved`](crate::Input::EpochsSaved). The history that they
+    /// stand for, up to NEWLEADER, is durable before (P03).
     SaveEpochs(Epochs),
     /// Cut everything behind this transaction from the disk, then report
     /// [`Input::Truncated`](crate::Input::Truncated) or [`Input::CannotTruncate`](crate::Input::CannotTruncate).

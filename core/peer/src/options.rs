@@ -59,8 +59,6 @@ pub struct EnsembleOptions {
     pub syncs_from_log: bool,
     /// Whether a leader serves clients (`leaderServes`).
     pub leader_serves: bool,
-    /// Whether an observer logs what it is told (`syncEnabled`).
-    pub observer_logs: bool,
 }
 
 /// What a peer takes over from disk.

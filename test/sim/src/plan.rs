@@ -45,8 +45,6 @@ pub struct Plan {
     pub syncs_from_log: bool,
     /// Whether a leader serves clients.
     pub leader_serves: bool,
-    /// Whether an observer logs.
-    pub observer_logs: bool,
     /// How far clocks drift apart, in parts of a thousand.
     pub drift_permille: u64,
     /// Clients number their requests anew with each connection.
@@ -141,7 +139,6 @@ impl Plan {
             always_snapshot: rng.u32(0..10) == 0,
             syncs_from_log: rng.u32(0..5) != 0,
             leader_serves: rng.u32(0..8) != 0 || voters < 3,
-            observer_logs: rng.bool(),
             drift_permille: *pick(rng, &[0, 1, 20, 100]),
             xids_begin_anew: rng.bool(),
             pipeline: *pick(rng, &[1, 4, 16]),

@@ -189,7 +189,6 @@ fn ensemble_options(plan: &Plan, me: Sid, role: Role) -> EnsembleOptions {
         always_snapshot: plan.always_snapshot,
         syncs_from_log: plan.syncs_from_log,
         leader_serves: plan.leader_serves,
-        observer_logs: plan.observer_logs,
     }
 }
 

@@ -89,7 +89,6 @@ pub fn ensemble_options(me: Sid, role: Role, membership: Membership) -> Ensemble
         always_snapshot: false,
         syncs_from_log: true,
         leader_serves: true,
-        observer_logs: true,
     }
 }
 

@@ -171,7 +171,6 @@ pub(super) fn ensemble(config: &Config, this: &ThisMember) -> EnsembleOptions {
         always_snapshot: ensemble.always_snapshot,
         syncs_from_log: ensemble.snapshot_size_factor >= 0.0,
         leader_serves: ensemble.leader_serves,
-        observer_logs: ensemble.sync_enabled,
     }
 }
 

@@ -149,9 +149,8 @@ impl Process {
     fn commit(&mut self, commit: &Commit, around: &mut Surroundings) {
         let now = self.now(around);
         say!(around.kernel, "s{} applies {}", self.sid, Z(commit.zxid));
-        let logs = self.role == zabra_quorum::Role::Participant || self.plan.observer_logs;
         let flushed = self.files.log.last_flushed();
-        if logs && commit.zxid > flushed {
+        if commit.zxid > flushed {
             let text = format!(
                 "s{} applies {} and has flushed {}",
                 self.sid,
