@@ -73,7 +73,6 @@ pub(crate) fn start(server: &Server, around: &mut Surroundings) -> Result<Proces
     Ok(Process::new(Parts {
         at: server.at,
         sid: server.sid,
-        role: server.role,
         life: server.life,
         clock: server.clock,
         peer,

@@ -23,7 +23,6 @@ use zabra_election::{LinkFact, Received, ServerState};
 use zabra_peer::{DialId, Effect, Input, Now, Peer};
 use zabra_proto::notification::{self, Notification};
 use zabra_proto::{MonoMillis, Sid};
-use zabra_quorum::Role;
 use zabra_serve::{Clients, Replica};
 use zabra_zab::Entry;
 
@@ -45,7 +44,6 @@ use links::Links;
 pub(crate) struct Parts {
     pub(crate) at: ServerAt,
     pub(crate) sid: Sid,
-    pub(crate) role: Role,
     pub(crate) life: Life,
     pub(crate) clock: Clock,
     pub(crate) peer: Peer,
@@ -68,7 +66,6 @@ pub enum Fate {
 pub struct Process {
     at: ServerAt,
     sid: Sid,
-    role: Role,
     life: Life,
     clock: Clock,
     peer: Peer,
@@ -110,7 +107,6 @@ impl Process {
         let Parts {
             at,
             sid,
-            role,
             life,
             clock,
             peer,
@@ -125,7 +121,6 @@ impl Process {
         Self {
             at,
             sid,
-            role,
             life,
             clock,
             peer,
