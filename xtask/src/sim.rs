@@ -15,6 +15,9 @@ use crate::workspace::Workspace;
 /// How many seeds the gate runs.
 const SEEDS: u64 = 2000;
 
+/// How many of them twice (I-43).
+const TWICE: u64 = 200;
+
 /// Where the code lives that a simulation runs.
 const SOURCES: [&str; 4] = ["core/", "io/storage/", "test/sim/", "test/testkit/"];
 
@@ -33,6 +36,9 @@ pub(crate) struct Args {
     /// Only worlds with so many voters
     #[arg(long)]
     voters: Option<usize>,
+    /// Run so many of them twice: the trace must be the same
+    #[arg(long, default_value_t = 0)]
+    twice: u64,
 }
 
 /// `cargo xtask sim`.
@@ -48,6 +54,7 @@ pub(crate) fn report(workspace: &Workspace, args: &Args) -> anyhow::Result<bool>
             None => fresh_seed(),
         };
         command.arg("--seeds").arg(args.seeds.to_string());
+        command.arg("--twice").arg(args.twice.to_string());
         command.arg("--from").arg(from.to_string());
     }
     if let Some(voters) = args.voters {
@@ -62,6 +69,7 @@ pub(crate) fn stage(workspace: &Workspace, limit: Duration) -> anyhow::Result<Ou
     let from = seed_of_sources(workspace)?;
     let mut command = command(workspace);
     command.arg("--seeds").arg(SEEDS.to_string());
+    command.arg("--twice").arg(TWICE.to_string());
     command.arg("--from").arg(from.to_string());
     let run = shell::run(&mut command, limit)?;
     Ok(Outcome::Ran {

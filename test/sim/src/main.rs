@@ -4,7 +4,12 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use zabra_sim::seeds::{self, Summary};
+use zabra_sim::seeds::{self, Many, Summary};
+use zabra_sim::trace::Keeps;
+
+// Half of a run is small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Runs whole ensembles in virtual time, one per seed.
 #[derive(Parser)]
@@ -16,6 +21,9 @@ struct Args {
     /// The first seed
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// So many of them twice: the trace must be the same
+    #[arg(long, default_value_t = 0)]
+    twice: u64,
     /// Threads
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -38,8 +46,14 @@ fn main() -> ExitCode {
     // A panic is reported as a failed seed, once.
     std::panic::set_hook(Box::new(|_| {}));
     let began = Instant::now();
-    let range = (args.from, args.seeds);
-    let summary = seeds::run_many(range, args.voters, args.threads, args.failures);
+    let summary = seeds::run_many(Many {
+        from: args.from,
+        count: args.seeds,
+        twice: args.twice,
+        voters: args.voters,
+        threads: args.threads,
+        failures_max: args.failures,
+    });
     print(&summary, args.voters, began.elapsed().as_secs_f64());
     if summary.failed.is_empty() {
         ExitCode::SUCCESS
@@ -51,11 +65,12 @@ fn main() -> ExitCode {
 fn replay(seed: u64, voters: Option<usize>) -> ExitCode {
     let plan = seeds::plan(seed, voters);
     println!("{plan:#?}");
-    let (outcome, lines) = seeds::run_plan(plan, true);
+    let (outcome, lines) = seeds::run_plan(plan, Keeps::Lines);
     for line in &lines {
         println!("{line}");
     }
-    println!("hash {:016x}, {} steps", outcome.hash, outcome.steps);
+    let hash = outcome.hash.unwrap_or_default();
+    println!("hash {hash:016x}, {} steps", outcome.steps);
     println!("{:?}", outcome.tally);
     match outcome.violation {
         None => ExitCode::SUCCESS,

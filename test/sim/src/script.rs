@@ -9,6 +9,7 @@ use crate::event::{ClientAt, Event, ServerAt};
 use crate::kernel::Micros;
 use crate::network::Node;
 use crate::plan::Plan;
+use crate::trace::Keeps;
 use crate::world::World;
 
 /// A world under a script.
@@ -34,7 +35,7 @@ impl Script {
     #[must_use]
     pub fn of(plan: Plan) -> Self {
         let mut script = Self {
-            world: World::new(plan, true),
+            world: World::new(plan, Keeps::Lines),
             faults: 1 << 32,
         };
         script.world.begin();

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::check::{Counts, Violation};
 use crate::client::Tally;
 use crate::plan::Plan;
+use crate::trace::Keeps;
 use crate::world::{Outcome, World};
 
 /// What many runs have shown.
@@ -38,10 +39,10 @@ pub fn plan(seed: u64, voters: Option<usize>) -> Plan {
     voters.map_or_else(|| Plan::of(seed), |voters| Plan::for_voters(seed, voters))
 }
 
-/// Runs a plan; with its trace, if that is wanted. A panic is a violation like any other.
+/// Runs a plan, and gives the lines of its trace, if they are kept. A panic is a violation like any other.
 #[must_use]
-pub fn run_plan(plan: Plan, keeps_lines: bool) -> (Outcome, Vec<String>) {
-    let mut world = World::new(plan, keeps_lines);
+pub fn run_plan(plan: Plan, keeps: Keeps) -> (Outcome, Vec<String>) {
+    let mut world = World::new(plan, keeps);
     let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
     let outcome = ended.unwrap_or_else(|panic| {
         let text = panic
@@ -55,30 +56,47 @@ pub fn run_plan(plan: Plan, keeps_lines: bool) -> (Outcome, Vec<String>) {
     (outcome, world.around.kernel.trace.lines().to_vec())
 }
 
-/// Runs seeds on so many threads; ends early after so many failures.
+/// Which seeds, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Many {
+    /// The first.
+    pub from: u64,
+    /// How many.
+    pub count: u64,
+    /// So many of them are run twice, and must give the same trace (I-43).
+    pub twice: u64,
+    /// Only worlds with so many voters.
+    pub voters: Option<usize>,
+    /// On so many threads.
+    pub threads: usize,
+    /// The run ends early after so many failures.
+    pub failures_max: usize,
+}
+
+/// Runs many seeds.
 #[must_use]
-pub fn run_many(
-    (from, count): (u64, u64),
-    voters: Option<usize>,
-    threads: usize,
-    failures_max: usize,
-) -> Summary {
+pub fn run_many(many: Many) -> Summary {
     let next = AtomicU64::new(0);
     let is_enough = AtomicBool::new(false);
     let summary = Mutex::new(Summary::default());
     std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
+        for _ in 0..many.threads.max(1) {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= count || is_enough.load(Ordering::Relaxed) {
+                    if number >= many.count || is_enough.load(Ordering::Relaxed) {
                         return;
                     }
-                    let seed = from.wrapping_add(number);
-                    let (outcome, _) = run_plan(plan(seed, voters), false);
+                    let seed = many.from.wrapping_add(number);
+                    let plan = plan(seed, many.voters);
+                    let outcome = if number < many.twice {
+                        run_twice(plan)
+                    } else {
+                        run_plan(plan, Keeps::Nothing).0
+                    };
                     let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
                     summary.add(seed, outcome);
-                    if summary.failed.len() >= failures_max {
+                    if summary.failed.len() >= many.failures_max {
                         is_enough.store(true, Ordering::Relaxed);
                     }
                 }
@@ -86,6 +104,21 @@ pub fn run_many(
         }
     });
     summary.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a plan twice: the same seed and build give the same trace.
+fn run_twice(plan: Plan) -> Outcome {
+    let (first, _) = run_plan(plan.clone(), Keeps::Hash);
+    let (mut second, _) = run_plan(plan, Keeps::Hash);
+    let invariant = "I-43 determinism";
+    *second.counts.entry(invariant).or_default() += 1;
+    if first.hash != second.hash && second.violation.is_none() {
+        second.violation = Some(Violation {
+            invariant,
+            text: format!("traces {:x?} and {:x?}", first.hash, second.hash),
+        });
+    }
+    second
 }
 
 impl Summary {

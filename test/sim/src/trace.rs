@@ -1,6 +1,7 @@
 //! What happened, a line per event, and the hash of all lines.
 //!
-//! The hash is always made, the lines are kept only on demand: a failing seed is run once more to see them.
+//! Both are made on demand, since they cost a third of the time: a failing seed is run once more to see its lines, and
+//! that a seed gives the same hash again is a test of its own (`tests/determinism.rs`).
 
 use std::fmt::{self, Write as _};
 
@@ -8,58 +9,72 @@ use zabra_proto::Zxid;
 
 use crate::kernel::Micros;
 
+/// What is kept of the lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    /// Nothing: only what is checked matters.
+    Nothing,
+    /// Their hash.
+    Hash,
+    /// Their hash and they themselves.
+    Lines,
+}
+
 /// The trace of one world.
 #[derive(Debug)]
 pub struct Trace {
+    keeps: Keeps,
     hash: u64,
-    lines: Option<Vec<String>>,
+    lines: Vec<String>,
 }
 
 const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
 impl Trace {
-    /// An empty trace, which keeps its lines or not.
+    /// An empty trace.
     #[must_use]
-    pub fn new(keeps_lines: bool) -> Self {
+    pub fn new(keeps: Keeps) -> Self {
         Self {
+            keeps,
             hash: FNV_BASIS,
-            lines: keeps_lines.then(Vec::new),
+            lines: Vec::new(),
         }
     }
 
     /// Adds a line.
     pub fn line(&mut self, now: Micros, text: fmt::Arguments<'_>) {
-        // Writing into these cannot fail.
-        let _ = writeln!(Hashing(&mut self.hash), "{} {text}", now.0);
-        if let Some(lines) = &mut self.lines {
-            lines.push(line_of(now, text));
+        if self.keeps == Keeps::Nothing {
+            return;
         }
+        // Writing into this cannot fail.
+        let _ = writeln!(Hashing(&mut self.hash), "{} {text}", now.0);
+        self.aside(now, text);
     }
 
     /// Whether lines are kept.
     #[must_use]
     pub fn keeps_lines(&self) -> bool {
-        self.lines.is_some()
+        self.keeps == Keeps::Lines
     }
 
     /// Adds a line that is only for people: it is not part of the hash.
     pub fn aside(&mut self, now: Micros, text: fmt::Arguments<'_>) {
-        if let Some(lines) = &mut self.lines {
-            lines.push(line_of(now, text));
+        if self.keeps_lines() {
+            self.lines.push(line_of(now, text));
         }
     }
 
-    /// The hash of all lines.
+    /// The hash of all lines, if it is made.
     #[must_use]
-    pub fn hash(&self) -> u64 {
-        self.hash
+    pub fn hash(&self) -> Option<u64> {
+        (self.keeps != Keeps::Nothing).then_some(self.hash)
     }
 
     /// The lines, if they are kept.
     #[must_use]
     pub fn lines(&self) -> &[String] {
-        self.lines.as_deref().unwrap_or_default()
+        &self.lines
     }
 }
 

@@ -18,7 +18,7 @@ use crate::process::{Fate, Process};
 use crate::say;
 use crate::server::{Life, Server};
 use crate::surroundings::Surroundings;
-use crate::trace::Trace;
+use crate::trace::{Keeps, Trace};
 use crate::votes::{ElectionLinks, Told};
 
 /// Everything that is simulated.
@@ -42,8 +42,8 @@ pub struct World {
 pub struct Outcome {
     /// What went wrong, if something did.
     pub violation: Option<Violation>,
-    /// The hash of the trace.
-    pub hash: u64,
+    /// The hash of the trace, if it was made.
+    pub hash: Option<u64>,
     /// Events.
     pub steps: u64,
     /// Virtual time, µs.
@@ -69,8 +69,8 @@ const UNANSWERED_US: u64 = 1_000_000;
 impl World {
     /// A world in which nothing has happened.
     #[must_use]
-    pub fn new(plan: Plan, keeps_lines: bool) -> Self {
-        let mut kernel = Kernel::new(plan.seed, Trace::new(keeps_lines));
+    pub fn new(plan: Plan, keeps: Keeps) -> Self {
+        let mut kernel = Kernel::new(plan.seed, Trace::new(keeps));
         let server = |at: usize| {
             let drift = plan.drift_permille;
             let clock = Clock {

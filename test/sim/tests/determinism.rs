@@ -2,12 +2,13 @@
 
 use zabra_sim::plan::Plan;
 use zabra_sim::seeds;
+use zabra_sim::trace::Keeps;
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in 0..6 {
-        let (one, _) = seeds::run_plan(Plan::of(seed), false);
-        let (other, _) = seeds::run_plan(Plan::of(seed), true);
+        let (one, _) = seeds::run_plan(Plan::of(seed), Keeps::Hash);
+        let (other, _) = seeds::run_plan(Plan::of(seed), Keeps::Lines);
         assert_eq!(
             (one.hash, one.steps),
             (other.hash, other.steps),
@@ -19,6 +20,6 @@ fn the_same_seed_gives_the_same_trace() {
 
 #[test]
 fn different_seeds_give_different_traces() {
-    let hash = |seed| seeds::run_plan(Plan::of(seed), false).0.hash;
+    let hash = |seed| seeds::run_plan(Plan::of(seed), Keeps::Hash).0.hash;
     assert_ne!(hash(1), hash(2));
 }

@@ -314,6 +314,9 @@ impl State {
 
     /// Whether a fault hits this operation, and how.
     fn fault(&mut self, on: FaultOn, path: &Path) -> Option<FaultHow> {
+        if self.faults.is_empty() {
+            return None;
+        }
         let name = path
             .file_name()
             .and_then(|n| n.to_str())
