@@ -1,5 +1,7 @@
 //! Faults, as the plan weighs them.
 
+use zabra_testkit::disk::{Fault, FaultHow, FaultOn};
+
 use crate::disk;
 use crate::event::{Event, ServerAt};
 use crate::network::Node;
@@ -15,7 +17,22 @@ enum Kind {
     Partition,
     Reset,
     ClientReset,
+    Disk,
 }
+
+/// What an error of a disk can hit.
+const OPERATIONS: [FaultOn; 7] = [
+    FaultOn::Read,
+    FaultOn::Write,
+    FaultOn::Sync,
+    FaultOn::Sync,
+    FaultOn::Create,
+    FaultOn::Rename,
+    FaultOn::SyncDir,
+];
+
+/// Parts of the names of files that it can hit.
+const NAMES: [&str; 5] = ["", "", "log.", "snapshot.", "zabra"];
 
 impl World {
     pub(crate) fn schedule_fault(&mut self) {
@@ -39,6 +56,7 @@ impl World {
             (Kind::Partition, plan.partition),
             (Kind::Reset, plan.reset),
             (Kind::ClientReset, plan.client_reset),
+            (Kind::Disk, plan.disk),
         ];
         let total: u32 = weights.iter().map(|(_, weight)| weight).sum();
         if total == 0 {
@@ -75,7 +93,26 @@ impl World {
                     around.net.reset(&mut around.kernel, stream);
                 }
             }
+            Kind::Disk => self.let_disk_fail(at),
         }
+    }
+
+    /// One of the next operations of a disk fails, or all from then on.
+    fn let_disk_fail(&mut self, at: ServerAt) {
+        let kernel = &mut self.around.kernel;
+        let fault = Fault {
+            on: OPERATIONS[kernel.rng.usize(0..OPERATIONS.len())],
+            name: NAMES[kernel.rng.usize(0..NAMES.len())],
+            after: kernel.rng.usize(0..20),
+            times: if kernel.rng.bool() { 1 } else { usize::MAX },
+            how: match kernel.rng.u32(0..4) {
+                0 => FaultHow::NoSpace,
+                1 => FaultHow::Short,
+                _ => FaultHow::Io,
+            },
+        };
+        say!(kernel, "s{}'s disk: {fault:?}", self.servers[at].sid);
+        self.servers[at].disk.inject(fault);
     }
 
     /// A server dies after so many effects.

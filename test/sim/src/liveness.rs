@@ -19,6 +19,7 @@ impl World {
         around.net.unblock_all(&mut around.kernel);
         around.votes.move_on(&mut around.kernel, &around.net);
         for at in 0..self.servers.len() {
+            self.servers[at].disk.heal();
             self.resume(at);
             if let Some(process) = &mut self.servers[at].process {
                 process.dies_in = None;

@@ -82,8 +82,12 @@ pub struct FaultPlan {
     pub reset: u32,
     /// Weight of a reset of a client's connection.
     pub client_reset: u32,
+    /// Weight of an error of a disk.
+    pub disk: u32,
     /// How often in a thousand a crash is silent, as of a machine that loses its power.
     pub silent_permille: u32,
+    /// How often in a thousand another crash is of the process alone: what it wrote stays in the page cache.
+    pub process_permille: u32,
     /// How often in a thousand a crash comes while effects are carried out, not between two events.
     pub midway_permille: u32,
     /// How long a server is away, mean, µs.
@@ -207,6 +211,7 @@ impl FaultPlan {
         };
         let (crash, crash_all, pause) = (weight(60), weight(15), weight(30));
         let (partition, reset, client_reset) = (weight(40), weight(30), weight(30));
+        let disk = weight(30);
         Self {
             every_us: *pick(rng, &[0, 3, 8, 8, 20, 20]) * tick_us,
             crash,
@@ -215,7 +220,9 @@ impl FaultPlan {
             partition,
             reset,
             client_reset,
+            disk,
             silent_permille: *pick(rng, &[0, 200, 1000]),
+            process_permille: *pick(rng, &[0, 500, 1000]),
             midway_permille: *pick(rng, &[0, 500, 1000]),
             away_us: *pick(rng, &[1, 5, 20]) * tick_us,
             trouble_us: *pick(rng, &[1, 5, 20]) * tick_us,

@@ -68,29 +68,59 @@ impl Server {
             return;
         }
         self.life += 1;
-        let before = self.disk.operations();
-        let started = start::start(self, around);
-        if around
-            .kernel
-            .chance(around.plan.faults.restart_crash_permille)
-        {
-            let range = (before, self.disk.operations());
-            self.disk = disk::crashed(&self.disk, range, &mut around.kernel.rng);
+        let faults = &around.plan.faults;
+        if around.kernel.chance(faults.restart_crash_permille) {
+            let is_process = around.kernel.chance(faults.process_permille);
+            self.die_over(is_process, around, |server, around| {
+                drop(start::start(server, around));
+            });
             say!(around.kernel, "s{} dies while it starts", self.sid);
-            let delay = around.kernel.spread(around.plan.faults.away_us);
-            around.kernel.after(delay, Event::Start(self.at));
-            return;
+            return self.start_later(around);
         }
-        match started {
+        let hits = self.disk.hits();
+        match start::start(self, around) {
             Ok(process) => {
                 self.process = Some(Box::new(process));
                 around.net.live(&mut around.kernel, self.node());
+            }
+            Err(why) if self.disk.hits() > hits => {
+                say!(around.kernel, "s{} ⛁ cannot start: {why}", self.sid);
+                around.check.count("start on a failing disk");
+                if around.kernel.rng.bool() {
+                    self.disk.heal();
+                }
+                self.start_later(around);
             }
             Err(why) => {
                 around
                     .check
                     .violate("I-18 no unbootable state", format!("s{}: {why}", self.sid));
             }
+        }
+    }
+
+    fn start_later(&mut self, around: &mut Surroundings) {
+        let delay = around.kernel.spread(around.plan.faults.away_us);
+        around.kernel.after(delay, Event::Start(self.at));
+    }
+
+    /// The end comes at some moment of what is done here. When only the process ends, what it wrote by then is seen by
+    /// the next one, synced or not, and may still be lost by a later crash; else any of what was not synced is lost now.
+    fn die_over(
+        &mut self,
+        is_process: bool,
+        around: &mut Surroundings,
+        last: impl FnOnce(&Self, &mut Surroundings),
+    ) {
+        if is_process {
+            self.disk.stop_after(around.kernel.rng.usize(0..30));
+            last(self, around);
+            self.disk.go_on();
+        } else {
+            let before = self.disk.operations();
+            last(self, around);
+            let range = (before, self.disk.operations());
+            self.disk = disk::crashed(&self.disk, range, &mut around.kernel.rng);
         }
     }
 
@@ -105,10 +135,10 @@ impl Server {
             self.sid,
             if is_silent { " silently" } else { "" }
         );
-        let before = self.disk.operations();
-        process.run_jobs_under_way(around);
-        let range = (before, self.disk.operations());
-        self.disk = disk::crashed(&self.disk, range, &mut around.kernel.rng);
+        let is_process = !is_silent && around.kernel.chance(around.plan.faults.process_permille);
+        self.die_over(is_process, around, |_, around| {
+            process.run_jobs_under_way(around);
+        });
         self.standing_still = None;
         around.net.move_again(&mut around.kernel, self.node());
         around.net.die(&mut around.kernel, self.node(), is_silent);

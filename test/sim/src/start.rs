@@ -84,6 +84,7 @@ pub(crate) fn start(server: &Server, around: &mut Surroundings) -> Result<Proces
             mark: found.recovered.mark,
             log,
         },
+        disk: server.disk.clone(),
         plan: around.plan.clone(),
     }))
 }

@@ -6,6 +6,8 @@
 //!   leave: what was synced is there, and of the effects that were not, any subset: names one by one, lengths one by
 //!   one, bytes by the sector.
 //! - *Faults*: [`FaultyDisk::inject`] lets operations fail, once or for ever, or writes be short.
+//! - *A process that ends*: [`FaultyDisk::stop_after`] lets nothing come through any more. What came through stays in the
+//!   page cache: the next process reads it, synced or not.
 //!
 //! It knows what a file system promises, and nothing of logs and snapshots.
 
@@ -35,6 +37,9 @@ struct State {
     log: Vec<Op>,
     next_inode: u64,
     faults: Vec<Fault>,
+    hits: u64,
+    /// So many operations still come through, if that is limited.
+    left: Option<usize>,
     free: Option<u64>,
     locked: BTreeSet<PathBuf>,
 }
@@ -229,6 +234,24 @@ impl FaultyDisk {
         self.state().faults.clear();
     }
 
+    /// How often an injected fault was met.
+    #[must_use]
+    pub fn hits(&self) -> u64 {
+        self.state().hits
+    }
+
+    /// Lets so many changes come through and none behind them, as when the process ends.
+    pub fn stop_after(&self, operations: usize) {
+        self.state().left = Some(operations);
+    }
+
+    /// Another process begins: it may write, and nobody else holds a lock.
+    pub fn go_on(&self) {
+        let mut state = self.state();
+        state.left = None;
+        state.locked.clear();
+    }
+
     /// What [`Vfs::free_space`] says.
     pub fn set_free_space(&self, bytes: u64) {
         self.state().free = Some(bytes);
@@ -332,10 +355,23 @@ impl State {
                 fault.times = fault
                     .times
                     .saturating_sub(usize::from(fault.times != usize::MAX));
+                self.hits += 1;
                 return Some(fault.how);
             }
         }
         None
+    }
+
+    /// Counts a change. An error if the process has ended.
+    fn pass(&mut self) -> io::Result<()> {
+        match &mut self.left {
+            Some(0) => Err(io::Error::other("the process has ended")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     fn check(&mut self, on: FaultOn, path: &Path) -> io::Result<()> {
@@ -486,6 +522,7 @@ impl Effect {
 impl Vfs for FaultyDisk {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
         let mut state = self.state();
+        state.pass()?;
         state.check(FaultOn::Create, path)?;
         if state.live.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -523,6 +560,7 @@ impl Vfs for FaultyDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
+        state.pass()?;
         state.check(FaultOn::Rename, to)?;
         state.inode(from)?;
         state.apply(Op::Rename {
@@ -534,6 +572,7 @@ impl Vfs for FaultyDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
+        state.pass()?;
         state.check(FaultOn::Remove, path)?;
         state.inode(path)?;
         state.apply(Op::Remove {
@@ -581,6 +620,7 @@ impl Vfs for FaultyDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.state();
+        state.pass()?;
         state.check(FaultOn::SyncDir, dir)?;
         state.apply(Op::SyncDir {
             dir: dir.to_owned(),
@@ -628,6 +668,7 @@ impl OpenFile {
         if !self.writable {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
+        state.pass()?;
         state.check(FaultOn::Write, &self.path)?;
         state.apply(op);
         Ok(())
@@ -635,6 +676,7 @@ impl OpenFile {
 
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.disk.state();
+        state.pass()?;
         if let Err(e) = state.check(FaultOn::Sync, &self.path) {
             // The kernel marks the pages clean although they were never written (P29): the file reads as before, but
             // what was unsynced is out of reach of every later sync.
@@ -677,7 +719,11 @@ impl VfsFile for OpenFile {
     }
 
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let fault = self.disk.state().fault(FaultOn::Write, &self.path);
+        let fault = {
+            let mut state = self.disk.state();
+            state.pass()?;
+            state.fault(FaultOn::Write, &self.path)
+        };
         let n = match fault {
             Some(FaultHow::Short) => bytes.len().div_ceil(2),
             Some(how) => return Err(how.error()),

@@ -117,9 +117,22 @@ impl Process {
                 self.schedule(next, around);
             }
         }
-        if let Err(why) = self.complete(job, around) {
-            let text = format!("s{}: {why}", self.sid);
-            around.check.violate("the disk does what it is told", text);
+        let may_fail = matches!(job, Job::Snapshot(_) | Job::Purge | Job::Backlog(..));
+        match self.complete(job, around) {
+            Ok(()) => {}
+            Err(why) if !self.has_disk_failed() => {
+                let text = format!("s{}: {why}", self.sid);
+                around.check.violate("the disk does what it is told", text);
+            }
+            Err(why) if may_fail => {
+                say!(around.kernel, "s{} ⛁ goes on without: {why}", self.sid);
+                self.snapshot_runs = false;
+            }
+            // R3: nothing is tried again, and nothing more is written.
+            Err(why) => {
+                around.check.count("disk failed");
+                return Fate::Ends(Some(format!("⛁ {why}")));
+            }
         }
         self.settle(around)
     }

@@ -216,7 +216,7 @@ impl Process {
             if let Message::Snap { zxid } = message {
                 match self.files.begin_intake(zxid) {
                     Ok(arriving) => link.intake = Some(Intake::Arrives(Box::new(arriving))),
-                    Err(why) => around.check.violate("the disk does what it is told", why),
+                    Err(why) => return self.cannot_keep(id, &why, around),
                 }
             }
             self.peer.step(
@@ -248,10 +248,7 @@ impl Process {
                     self.adopt_soon(id, *arriving, around);
                 }
             }
-            Err(error) => {
-                let text = format!("s{} cannot take a snapshot: {error}", self.sid);
-                around.check.violate("wire", text);
-            }
+            Err(error) => self.cannot_keep(id, &error.to_string(), around),
         }
         true
     }
@@ -271,10 +268,18 @@ impl Process {
         });
         match received {
             Ok(received) => self.begin_in_order(Job::Adopt(Box::new(received)), around),
-            Err(why) => {
-                let text = format!("s{} cannot keep a snapshot: {why}", self.sid);
-                around.check.violate("the disk does what it is told", text);
-            }
+            Err(why) => self.cannot_keep(link, &why, around),
+        }
+    }
+
+    /// A leader's snapshot could not be written down: the history is as it was, and the link is closed.
+    fn cannot_keep(&mut self, link: LinkId, why: &str, around: &mut Surroundings) {
+        let text = format!("s{} cannot keep a snapshot: {why}", self.sid);
+        if self.has_disk_failed() {
+            say!(around.kernel, "{text}");
+            self.forget_link(link, around);
+        } else {
+            around.check.violate("the disk does what it is told", text);
         }
     }
 

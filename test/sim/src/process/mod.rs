@@ -35,6 +35,7 @@ use crate::plan::Plan;
 use crate::say;
 use crate::server::{JobId, Life};
 use crate::surroundings::Surroundings;
+use zabra_testkit::disk::FaultyDisk;
 
 use conns::Conns;
 use jobs::Job;
@@ -50,6 +51,7 @@ pub(crate) struct Parts {
     pub(crate) clients: Clients,
     pub(crate) replica: Replica,
     pub(crate) files: Files,
+    pub(crate) disk: FaultyDisk,
     pub(crate) plan: Plan,
 }
 
@@ -72,6 +74,10 @@ pub struct Process {
     clients: Clients,
     replica: Replica,
     files: Files,
+    /// The disk that `files` are on, to ask about faults.
+    disk: FaultyDisk,
+    /// Injected faults that were met before the last look.
+    hits: u64,
     plan: Plan,
     effects: Vec<Effect>,
     /// Appended and not given to the disk.
@@ -113,6 +119,7 @@ impl Process {
             mut clients,
             replica,
             files,
+            disk,
             plan,
         } = parts;
         if !plan.is_standalone {
@@ -127,6 +134,8 @@ impl Process {
             clients,
             replica,
             files,
+            hits: disk.hits(),
+            disk,
             plan,
             effects: Vec::new(),
             batch: Vec::new(),
@@ -263,6 +272,12 @@ impl Process {
         let link = self.links.add(stream, Side::Acceptor, None);
         self.step(now, Input::LearnerConnected(link));
         self.settle(around)
+    }
+
+    /// Whether the disk failed since the last time this was asked.
+    fn has_disk_failed(&mut self) -> bool {
+        let hits = self.disk.hits();
+        std::mem::replace(&mut self.hits, hits) < hits
     }
 
     fn now(&self, around: &Surroundings) -> Now {
