@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::MonoMillis;
 use zabra_quorum::{Membership, Role, Sid, Views};
 
@@ -184,6 +185,9 @@ impl Election {
     /// A voter that may have lost its disk: it can only join a leader that others elected (P48).
     pub(crate) fn is_outsider(&self) -> bool {
         let is_missing = self.history.last_logged == NO_HISTORY;
+        if mutant::on(Mutant::WipedVotes) {
+            return is_missing;
+        }
         is_missing
             || (self.history.is_empty() && self.has_heard_history && !self.nobody_has_a_txn())
     }
@@ -192,6 +196,9 @@ impl Election {
     /// lost, for it would be on a quorum, and not all of that was wiped. Without this a new ensemble whose first leader died
     /// with the first epoch on its disk would never have another.
     fn nobody_has_a_txn(&self) -> bool {
+        if mutant::on(Mutant::EmptyVotersWait) {
+            return false;
+        }
         let is_known = |sid: &Sid| *sid == self.settings.me || self.without_txn.contains(sid);
         !self.has_heard_txn && self.views.voters().iter().all(is_known)
     }

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::MonoMillis;
 use zabra_quorum::Sid;
 
@@ -154,7 +155,8 @@ impl Election {
         let is_better = received.vote.beats(&looking.proposal, views);
         let (mut parked, mut is_behind) = (Vec::new(), false);
         match received.round.cmp(&round) {
-            Ordering::Less => return,
+            Ordering::Less if !mutant::on(Mutant::OldRoundCounted) => return,
+            Ordering::Less => {}
             Ordering::Greater => {
                 if let Stage::Finalizing { parked } = &mut looking.stage
                     && !is_better

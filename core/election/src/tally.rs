@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_quorum::Sid;
 
 use crate::{Received, Round, ServerState, Vote};
@@ -30,7 +31,8 @@ impl Ballot {
     /// since they may have come to it in different rounds (quorum 5.4).
     fn matches(&self, other: &Self) -> bool {
         if self.state == ServerState::Looking || other.state == ServerState::Looking {
-            return self.vote == other.vote && self.round == other.round;
+            let is_round = self.round == other.round || mutant::on(Mutant::OldRoundCounted);
+            return self.vote == other.vote && is_round;
         }
         self.vote.leader == other.vote.leader
             && (self.is_versioned != other.is_versioned || self.vote.epoch == other.vote.epoch)

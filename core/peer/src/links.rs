@@ -1,5 +1,6 @@
 //! What happens on quorum links, at either end.
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::quorum_packet::Message;
 use zabra_tree::DataTree;
 use zabra_zab::{Learner, LinkId};
@@ -78,7 +79,9 @@ impl Peer {
                 self.log_fresh(now, effects);
                 self.follow_leading(now, outcomes, effects);
             }
-            Role::Learning(learning) if learning.link() == Some(link) => {
+            Role::Learning(learning)
+                if learning.link() == Some(link) || mutant::on(Mutant::OldLinkStaysAlive) =>
+            {
                 let outcomes =
                     learning.act(&mut self.history, effects, |learner, history, actions| {
                         learner.on_packet(message, history, now.mono, actions);

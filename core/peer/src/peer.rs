@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use zabra_election::ServerState;
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::{MonoMillis, Sid, Zxid};
 use zabra_session::{SessionIds, SessionTracker};
 use zabra_tree::DataTree;
@@ -113,6 +114,11 @@ impl Peer {
 
     /// Takes one input; what is to be done for it is appended to `effects`, in order.
     pub fn step(&mut self, now: Now, input: Input<'_>, tree: &DataTree, effects: &mut Vec<Effect>) {
+        let mono = match mutant::on(Mutant::WallClockExpires) {
+            true => MonoMillis(now.wall.0.unsigned_abs()),
+            false => now.mono,
+        };
+        let now = Now { mono, ..now };
         match input {
             Input::Write(request) => self.on_write(now, request, tree, effects),
             Input::Sync { origin, session } => self.on_sync(now, origin, session, effects),
@@ -130,11 +136,19 @@ impl Peer {
                 session,
                 timeout_ms,
                 heard,
-            } => self.on_touched(session, timeout_ms, heard),
+            } => {
+                let is_mutant = mutant::on(Mutant::WallClockExpires);
+                self.on_touched(
+                    session,
+                    timeout_ms,
+                    if is_mutant { now.mono } else { heard },
+                );
+            }
             Input::Flushed(zxid) => self.on_flushed(now, zxid, effects),
             Input::Applied(zxid) => self.on_applied(zxid, effects),
             Input::DiskLow(low) => self.disk_low = low,
             Input::Tick => self.on_tick(now, tree, effects),
+            Input::Woken if mutant::on(Mutant::WokenUnchecked) => {}
             Input::Woken => self.judge_links(now, effects),
             Input::Stop => {
                 self.stopping = true;

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::{Acl, SessionId, StatPersisted, Zxid};
 use zabra_tree::{AclId, DataTree, node_digest};
 
@@ -183,6 +184,9 @@ impl PendingChanges {
     /// Puts everything back as it was before [`Self::begin_multi`] (P99).
     pub fn undo_multi(&mut self) {
         let Some(undo) = self.undo.take() else { return };
+        if mutant::on(Mutant::OverlayNotUndone) {
+            return;
+        }
         self.order.truncate(undo.order_len);
         self.tree_digest = undo.tree_digest;
         for (path, before) in undo.records {
@@ -242,6 +246,13 @@ impl PendingChanges {
     /// which the newest pending change says so (P77).
     #[must_use]
     pub fn ephemerals(&self, tree: &DataTree, session: SessionId) -> Vec<Arc<str>> {
+        if mutant::on(Mutant::PendingEphemeralsMissed) {
+            return tree
+                .ephemerals(session)
+                .into_iter()
+                .map(Into::into)
+                .collect();
+        }
         let pending = self.owned.get(&session).into_iter().flatten().cloned();
         let settled = tree.ephemerals(session).into_iter();
         let settled = settled.filter(|path| !self.by_path.contains_key(path.as_str()));

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use zabra_jute::{Decode, Reader, Text};
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::client::{
     CheckVersionRequest, CreateRequest, DeleteRequest, ReconfigRequest, SetAclRequest,
     SetDataRequest,
@@ -224,7 +225,10 @@ impl Draft<'_> {
             }
         }
         let len: usize = paths.iter().map(|p| p.len() + 4).sum();
-        if !self.rules.close_session_lists_paths || len > self.rules.close_session_len_max {
+        let is_too_long = len > self.rules.close_session_len_max;
+        if !self.rules.close_session_lists_paths
+            || is_too_long && !mutant::on(Mutant::ClosePathsUnbounded)
+        {
             return Txn::CloseSession(None);
         }
         let paths = paths.iter().map(|p| Text::Owned((**p).into())).collect();

@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use zabra_jute::{Decode, Encode, Reader};
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::txn::{CreateSessionTxn, Payload};
 use zabra_proto::{
     ConnId, ErrorCode, Identity, MonoMillis, OpCode, SessionId, Txn, TxnDigest, TxnHeader, TxnKind,
@@ -117,7 +118,13 @@ impl Primary {
     ) -> Self {
         let mut tracker = SessionTracker::new(options.tick_ms);
         for (session, timeout_ms) in sessions {
-            tracker.open(*session, *timeout_ms, now.mono);
+            let heard = if mutant::on(Mutant::TimersOutliveLeader) {
+                let half = u64::try_from(timeout_ms / 2).unwrap_or(0);
+                MonoMillis(now.mono.0.saturating_sub(half))
+            } else {
+                now.mono
+            };
+            tracker.open(*session, *timeout_ms, heard);
         }
         Self {
             tracker,
@@ -200,12 +207,16 @@ impl Primary {
     fn standing_of(&mut self, request: &Request<'_>) -> Result<(), Barred> {
         match self.tracker.standing(request.session) {
             Standing::Unknown => return Err(Barred::Unknown),
-            Standing::Closing => return Err(Barred::Closing),
+            Standing::Closing if !mutant::on(Mutant::ClosedSessionWrites) => {
+                return Err(Barred::Closing);
+            }
+            Standing::Closing => {}
             Standing::Open => {}
         }
         let asker = request.asker.owner();
         if let Some(owners) = &mut self.owners
             && *owners.entry(request.session).or_insert(asker) != asker
+            && !mutant::on(Mutant::OwnerUnchecked)
         {
             return Err(Barred::Moved);
         }

@@ -1,5 +1,6 @@
 //! What clients ask: decided here, or handed to the leader.
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::{ConnId, ErrorCode, MonoMillis, SessionId, Zxid};
 use zabra_session::SessionIds;
 use zabra_tree::DataTree;
@@ -104,7 +105,8 @@ impl Peer {
                 effects.push(Effect::Reply(origin, ErrorCode::SYSTEM_ERROR));
             }
             Role::Learning(learning) if learning.is_active() => {
-                let member = self.member.as_mut();
+                let is_own = !mutant::on(Mutant::ClientsNumbersForwarded);
+                let member = self.member.as_mut().filter(|_| is_own);
                 let number = member.map_or(origin.xid, |member| member.numbers.take());
                 learning.forward(&request, number, effects);
             }

@@ -1,11 +1,12 @@
 //! How one role ends and the next begins.
 
 use zabra_election::{Decision, History as Candidate, PeerEpoch, ServerState};
-use zabra_proto::{SessionId, Sid, Zxid};
+use zabra_mutant::{self as mutant, Mutant};
+use zabra_proto::{SessionId, Sid, WallMillis, Zxid};
 use zabra_zab::{Leader, NO_HISTORY};
 
 use crate::leading::{self, Leading};
-use crate::learning::{self, Learning};
+use crate::learning::{self, Learning, Numbers};
 use crate::member::{Early, Role};
 use crate::peer::Peer;
 use crate::primary::Primary;
@@ -48,6 +49,7 @@ impl Peer {
             }
             Role::Learning(learning) => match &learning.stage {
                 learning::Stage::Dialing { dial, .. } => effects.push(Effect::StopDialing(*dial)),
+                learning::Stage::Linked(_) if mutant::on(Mutant::OldLinkStaysAlive) => {}
                 learning::Stage::Linked(learner) => effects.push(Effect::Close(learner.link())),
             },
             Role::Looking { early, .. } => {
@@ -70,7 +72,8 @@ impl Peer {
         let (Role::Looking { votes, .. }, Some(member)) = (&mut self.role, &self.member) else {
             return;
         };
-        let is_ready = member.began && member.is_settled() && self.history.is_flushed();
+        let is_flushed = self.history.is_flushed() || mutant::on(Mutant::VoteBeforeFlush);
+        let is_ready = member.began && member.is_settled() && is_flushed;
         if *votes || !is_ready || self.stopping {
             return;
         }
@@ -195,6 +198,10 @@ impl Peer {
         let Some(member) = &mut self.member else {
             return;
         };
+        if mutant::on(Mutant::NumbersBeginAnew) {
+            let wall = WallMillis(0);
+            member.numbers = Numbers::new(member.options.me, Now { wall, ..now });
+        }
         let until = now.mono.after(member.dial_ms());
         let dial = member.dial(leader, effects);
         self.role = Role::Learning(Box::new(Learning::new(leader, dial, until)));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{MembershipError, Sid};
+use zabra_mutant::{self as mutant, Mutant};
 
 /// What it takes to decide. Two quorums of one set always have a voter in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,9 @@ impl QuorumSet {
     #[must_use]
     pub fn is_quorum(&self, servers: &BTreeSet<Sid>) -> bool {
         match self {
+            Self::Majority(voters) if mutant::on(Mutant::ObserverCounted) => {
+                servers.len() > voters.len() / 2
+            }
             Self::Majority(voters) => servers.intersection(voters).count() > voters.len() / 2,
             Self::Hierarchical(hierarchy) => hierarchy.is_quorum(servers),
             Self::Joint(one, other) => one.is_quorum(servers) && other.is_quorum(servers),

@@ -1,6 +1,7 @@
 //! Commits: applied to the replica, told to watchers, answered.
 
 use zabra_jute::{Encode, Text};
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_peer::{Ask, Commit, Origin};
 use zabra_proto::client::{
     Create2Response, ErrorResponse, GetDataResponse, MultiHeader, PathResponse, StatResponse,
@@ -22,12 +23,14 @@ impl Clients {
         if let (Some(audit), Txn::CloseSession(txn)) = (&mut self.audit, &payload.txn) {
             audit.on_session_end(payload.header.session, txn.as_ref(), replica);
         }
+        let before = self.out_len(commit.origin);
         let mut notifier = Notifier {
             clients: self,
             zxid: commit.zxid,
             watchers: Vec::new(),
         };
         let applied = replica.apply(&payload, &mut notifier);
+        let told = self.out_len(commit.origin);
         let Payload { header, txn, .. } = &payload;
         if let (Some(audit), Some(origin)) = (&mut self.audit, &commit.origin) {
             let is_success = error_of(txn, applied.outcome).is_ok();
@@ -43,7 +46,7 @@ impl Clients {
                 }
             }
             // Told nothing: its client looks for a server, and takes the session along (protocol 10.5).
-            (Some(origin), _) if is_moved(txn) => {
+            (Some(origin), _) if is_moved(txn) && !mutant::on(Mutant::MovedSessionStays) => {
                 self.close(origin.conn, CloseReason::SessionElsewhere);
             }
             (Some(origin), _) => self.answer_commit(origin, header, txn, &applied, replica, now),
@@ -54,8 +57,23 @@ impl Clients {
         }
         if let Some(origin) = commit.origin {
             self.serve_parked(origin.conn, replica, now);
+            if mutant::on(Mutant::ReplyBeforeEvent)
+                && let Some(conn) = self.conn_mut(origin.conn)
+                && let Some(out) = conn.out.get_mut(before..)
+            {
+                out.rotate_left(told.saturating_sub(before).min(out.len()));
+            }
         }
         self.ease();
+    }
+
+    /// What waits to be sent to who asked. For the mutant that tells of changes too late.
+    fn out_len(&self, origin: Option<Origin>) -> usize {
+        if !mutant::on(Mutant::ReplyBeforeEvent) {
+            return 0;
+        }
+        let conn = origin.and_then(|origin| self.conn(origin.conn));
+        conn.map_or(0, |conn| conn.out.len())
     }
 
     fn answer_commit(

@@ -1,5 +1,6 @@
 //! From what a transaction triggers to notifications in output buffers.
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::{Acl, ConnId, EventKind, Perms, Zxid};
 use zabra_tree::{EventSink, Watcher, acl};
 
@@ -41,6 +42,9 @@ impl Clients {
         if conn.closing().is_some()
             || !acl::check(list, Perms::READ, &conn.identities, &self.options.acl)
         {
+            return;
+        }
+        if mutant::on(Mutant::EventDropped) && conn.unsent_len() > 0 {
             return;
         }
         self.ready_to_write(id);

@@ -3,6 +3,7 @@
 //! How a read is answered is in [`reads`](crate::reads) and [`watching`](crate::watching).
 
 use zabra_jute::{Decode, Reader};
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_peer::{Ask, Input, Origin, WriteRequest};
 use zabra_proto::client::{AuthPacket, PathRequest, RequestHeader, SaslToken};
 use zabra_proto::{ConnId, ErrorCode, MonoMillis, OpCode, Xid, Zxid};
@@ -57,7 +58,7 @@ impl Clients {
         let Some((conn, mut reading)) = self.reading(id, replica, now) else {
             return;
         };
-        if conn.parked.is_empty() {
+        if conn.parked.is_empty() || mutant::on(Mutant::ReadOvertakesWrite) {
             reading.answer(conn, asked, body);
             self.mark(id);
         } else {

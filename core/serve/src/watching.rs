@@ -1,6 +1,7 @@
 //! Setting, asking for and removing watches (protocol 9).
 
 use zabra_jute::{Decode, Reader};
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::client::{AddWatchRequest, SetWatches, SetWatches2, WatchesRequest};
 use zabra_proto::{ErrorCode, EventKind, OpCode, WatchAddMode};
 use zabra_tree::{WatchMode, Watcher};
@@ -81,7 +82,10 @@ impl Reading<'_> {
         for path in &request.child {
             let missed = match self.replica.tree.find(path) {
                 None => Some(EventKind::NodeDeleted),
-                Some(node) if self.replica.tree.persisted(node).pzxid > since => {
+                Some(node)
+                    if self.replica.tree.persisted(node).pzxid > since
+                        && !mutant::on(Mutant::ChildrenNotCaughtUp) =>
+                {
                     Some(EventKind::NodeChildrenChanged)
                 }
                 Some(_) => None,

@@ -4,6 +4,7 @@
 //! second application must be harmless (protocol 14.2). Nothing here can fail but by what the transaction and the tree
 //! say (R5): no clock, no order of a hash table.
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::{
     Acl, ErrorCode, EventKind, SessionId, Stat, StatPersisted, Txn, TxnHeader, WallMillis, Zxid,
 };
@@ -275,7 +276,7 @@ impl DataTree {
         } else {
             cversion
         };
-        if cversion > now {
+        if cversion > now || mutant::on(Mutant::ReplayLowersCversion) {
             self.change_extra(parent, path, |extra| {
                 extra.cversion = cversion;
                 extra.pzxid = zxid.to_wire();

@@ -13,6 +13,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::Zxid;
 
 use crate::{Entry, Window};
@@ -93,6 +94,10 @@ impl History {
         let mut window = Cow::Borrowed(&self.window);
         let tail = self.tail.iter();
         for entry in tail.take_while(|entry| entry.zxid <= settled) {
+            if mutant::on(Mutant::WindowForgetsUndurable) {
+                window.to_mut().push(entry.clone());
+                continue;
+            }
             window.to_mut().keep(entry.clone());
         }
         window
@@ -148,10 +153,16 @@ impl History {
 
     /// The next entry for the tree, if it is decided and durable (R4, P13).
     pub fn release(&mut self) -> Option<Entry> {
-        let bound = self.committed.min(self.flushed);
+        let bound = if mutant::on(Mutant::ApplyWithoutOwnLog) {
+            self.committed
+        } else {
+            self.committed.min(self.flushed)
+        };
         let entry = self.tail.pop_front_if(|entry| entry.zxid <= bound)?;
-        self.released = entry.zxid;
-        self.window.push(entry.clone());
+        let is_first = std::mem::replace(&mut self.released, entry.zxid) == self.window.behind();
+        if !(mutant::on(Mutant::SyncedMissInWindow) && is_first) {
+            self.window.push(entry.clone());
+        }
         Some(entry)
     }
 

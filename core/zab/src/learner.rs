@@ -15,6 +15,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::quorum_packet::Message;
 use zabra_proto::{MonoMillis, SessionId, Sid, Zxid};
 use zabra_quorum::Membership;
@@ -264,9 +265,14 @@ impl Learner {
         }
         let reply = Some(self.epochs.current);
         self.stage = Stage::Promising { epoch, reply };
+        let current = if mutant::on(Mutant::EpochBeforeHistory) {
+            epoch
+        } else {
+            self.epochs.current
+        };
         actions.push(LearnerAction::SaveEpochs(Epochs {
             accepted: epoch,
-            ..self.epochs
+            current,
         }));
     }
 
@@ -389,7 +395,7 @@ impl Learner {
 
     fn maybe_adopt(&mut self, history: &History, actions: &mut Vec<LearnerAction>) {
         if let Stage::Sealing { epoch, up_to } = self.stage
-            && history.flushed() >= up_to
+            && (history.flushed() >= up_to || mutant::on(Mutant::AckBeforeHistory))
         {
             // The history first, then the epoch that it justifies (P03).
             self.stage = Stage::Adopting { epoch };
@@ -566,6 +572,9 @@ impl Learner {
     fn decide(&mut self, zxid: Zxid, history: &mut History, actions: &mut Vec<LearnerAction>) {
         let next = history.tail_after(self.decided).next();
         let next = next.map(|entry| entry.zxid);
+        if mutant::on(Mutant::CommitsDroppedInSync) && !self.is_active() {
+            return;
+        }
         if next == Some(zxid) {
             self.decided = zxid;
             if self.is_active() {

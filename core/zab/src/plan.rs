@@ -1,5 +1,6 @@
 //! How a learner gets into step.
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::Zxid;
 
 use crate::{Verdict, Walk, Window};
@@ -85,6 +86,10 @@ pub fn plan_sync(learner: Zxid, position: &Position<'_>) -> SyncPlan {
         Verdict::Diff => SyncPlan::Diff {
             announce: last,
             after: learner,
+        },
+        Verdict::TruncTo(_) if mutant::on(Mutant::TruncateToWindow) => SyncPlan::Trunc {
+            to: window.behind(),
+            after: window.behind(),
         },
         Verdict::TruncTo(to) => SyncPlan::Trunc { to, after: to },
         Verdict::Snap => SyncPlan::Snapshot,

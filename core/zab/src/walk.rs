@@ -3,6 +3,7 @@
 //! Fed with zxids only, so that the history may be in memory or on disk. What to make of a learner whose last transaction
 //! lies outside of the history is [`plan_sync`](crate::plan_sync)'s.
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::Zxid;
 
 /// Whether a transaction may come right behind another: the next number, or one of a later epoch. Anything else is a
@@ -99,7 +100,9 @@ impl Walk {
         }
         let (verdict, step) = if zxid == self.learner {
             (Verdict::Diff, Step::Skip)
-        } else if before.is_some() && self.learner.counter() == 0 {
+        } else if before.is_some() && self.learner.counter() == 0
+            || mutant::on(Mutant::DiffByNumber)
+        {
             (Verdict::Diff, Step::Send)
         } else {
             (Verdict::Snap, Step::GiveUp)

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::Zxid;
 
 use crate::dirs::DataDirs;
@@ -92,6 +93,14 @@ impl Epochs {
 }
 
 fn store_file(vfs: &dyn Vfs, dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    if mutant::on(Mutant::EpochsUnsynced) {
+        let path = dir.join(name);
+        let _ = vfs.remove(&path);
+        let written = vfs.create_new(&path);
+        return written
+            .and_then(|mut file| file.write_all_at(bytes, 0))
+            .during("write", &path);
+    }
     replace_small(vfs, dir, &format!("zabra-tmp-{name}"), name, bytes)
         .during("write", &dir.join(name))
 }

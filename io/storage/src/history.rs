@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::Zxid;
 
 use crate::error::{During, Result, StorageError};
@@ -198,7 +199,8 @@ impl LogReader {
             if zxid <= self.from {
                 continue;
             }
-            if follows(self.last, zxid) || !self.anchored {
+            let is_gap_seen = !mutant::on(Mutant::DamageEndsFile);
+            if follows(self.last, zxid) || !self.anchored || zxid > self.last && !is_gap_seen {
                 self.anchored = true;
                 self.last = zxid;
                 if self.seen.len() == SEEN_MAX {
@@ -312,8 +314,11 @@ impl LogReader {
         let holds_records = marked.len > FILE_HEADER_LEN as u64;
         let lost =
             end.offset < marked.len || holds_records && self.last_in_segment < Some(marked.last);
+        let is_cut_off = mutant::on(Mutant::DamageEndsFile)
+            || mutant::on(Mutant::DamageCutOff) && self.pending.is_empty();
         match (lost, self.trust.others_wrote) {
             (false, _) => Ok(Some(marked)),
+            (true, _) if is_cut_off => Ok(None),
             (true, true) => Ok(None),
             (true, false) => {
                 let why = end.defect.as_ref().map_or("the records end", |_| "");
@@ -343,7 +348,9 @@ impl LogReader {
         } else {
             defect.looks_torn && !defect.good_record_follows
         };
-        if torn {
+        let is_cut_off = mutant::on(Mutant::DamageEndsFile)
+            || mutant::on(Mutant::DamageCutOff) && self.pending.is_empty();
+        if (torn || is_cut_off) && !mutant::on(Mutant::TornTailFatal) {
             Ok(())
         } else {
             Err(self.damaged(end.offset, defect_text(defect)))

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use zabra_jute::{Encode, Limits};
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::Zxid;
 use zabra_proto::quorum_packet::{Message, PacketReader, QuorumPacket};
 
@@ -152,6 +153,7 @@ impl Incoming {
             // The stream says nothing of what else is in it.
             sink.tail(&SnapshotTail::default())?;
             self.streams = false;
+            self.ended = mutant::on(Mutant::SnapshotWithoutRest);
             bytes = bytes.get(taken..).unwrap_or_default();
         }
         if self.ended {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::Zxid;
 
 use crate::error::StorageError;
@@ -317,9 +318,11 @@ impl TxnLog {
             let mut file = self.vfs.create_new(&path).map_err(io("create"))?;
             file.write_all_at(&LOG_HEADER, 0).map_err(io("write"))?;
             file.sync_all().map_err(io("sync"))?;
-            self.vfs
-                .sync_dir(&self.dir)
-                .map_err(io("sync the directory of"))?;
+            if !mutant::on(Mutant::DirectoryUnsynced) {
+                self.vfs
+                    .sync_dir(&self.dir)
+                    .map_err(io("sync the directory of"))?;
+            }
             let len = LOG_HEADER.len() as u64;
             Ok(OpenSegment {
                 file,
@@ -358,13 +361,21 @@ impl TxnLog {
                 Err(e) => return fail("extend", &segment.path, e),
             }
         }
-        if let Err(e) = segment.file.write_all_at(bytes, segment.len) {
-            return fail("write", &segment.path, e);
+        match segment.file.write_all_at(bytes, segment.len) {
+            Ok(()) => {}
+            Err(e)
+                if mutant::on(Mutant::NoSpaceIgnored) && e.kind() == io::ErrorKind::StorageFull => {
+            }
+            Err(e) => return fail("write", &segment.path, e),
         }
         let mut took = Duration::ZERO;
         if self.options.force_sync {
             let begun = (self.options.clock)();
-            if let Err(e) = segment.file.sync_data() {
+            let mut synced = segment.file.sync_data();
+            if mutant::on(Mutant::FsyncRetried) && synced.is_err() {
+                synced = segment.file.sync_data();
+            }
+            if let Err(e) = synced {
                 return fail("sync", &segment.path, e);
             }
             took = (self.options.clock)().saturating_sub(begun);

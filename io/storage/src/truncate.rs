@@ -23,6 +23,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::Zxid;
 
 use crate::dirs::DataDirs;
@@ -178,7 +179,13 @@ fn plan(vfs: &Arc<dyn Vfs>, dirs: &DataDirs, mark: &Mark, to: Zxid) -> Result<Pl
     let mut from = None;
     for file in list_snapshots(&**vfs, dirs.snap())? {
         if file.zxid > to {
-            plan.drop.push(file.name);
+            let outlives = mutant::on(Mutant::SnapshotOutlivesTruncation);
+            let goes_on = if outlives {
+                &mut plan.keep
+            } else {
+                &mut plan.drop
+            };
+            goes_on.push(file.name);
             continue;
         }
         match read_snapshot(&**vfs, dirs.snap(), &file, &mut Discard) {
@@ -206,6 +213,15 @@ impl Plan {
     /// Writes the note down, then does what it says.
     fn run(&self, vfs: &Arc<dyn Vfs>, dirs: &DataDirs, mark: &MarkFile) -> Result<()> {
         let (dir, bytes) = (dirs.log(), self.encode());
+        if mutant::on(Mutant::TruncationWithoutNote) {
+            let remove = self.remove.iter().rev().cloned().collect();
+            mark.update(|m| self.lower(m));
+            return Self {
+                remove,
+                ..self.clone()
+            }
+            .carry_out(&**vfs, dirs);
+        }
         replace_small(&**vfs, dir, "zabra-tmp-truncation", TRUNCATION, &bytes)
             .during("write", &dir.join(TRUNCATION))?;
         mark.update(|m| self.lower(m));
@@ -316,6 +332,9 @@ impl Plan {
         }
         for dir in dirs.each() {
             vfs.sync_dir(dir).during("sync", dir)?;
+        }
+        if mutant::on(Mutant::TruncationWithoutNote) {
+            return Ok(());
         }
         // Only now may the note go.
         let note = dirs.log().join(TRUNCATION);

@@ -1,5 +1,6 @@
 //! Proposals, acks, commits (quorum 11).
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::{MonoMillis, Sid, Zxid};
 
 use super::link::Stage;
@@ -94,7 +95,7 @@ impl Leader {
         }
         match &mut self.phase {
             Phase::Establishing { who, .. } => {
-                who.extend(sid.filter(|_| !observes));
+                who.extend(sid.filter(|_| !observes || mutant::on(Mutant::ObserverCounted)));
                 self.maybe_establish(history, now, actions);
             }
             Phase::Leading { serves: true, .. } => {
@@ -142,7 +143,11 @@ impl Leader {
             return;
         }
         let committed = history.committed();
-        let own = history.flushed();
+        let own = if mutant::on(Mutant::LeaderCountsUnsynced) {
+            history.logged()
+        } else {
+            history.flushed()
+        };
         let mut marks = std::mem::take(&mut self.marks);
         marks.clear();
         marks.extend([own].into_iter().filter(|mark| *mark > committed));

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::{MonoMillis, Zxid};
 
 use super::{Leader, LeaderAction};
@@ -32,6 +33,9 @@ struct Fence {
 impl Fences {
     /// A transaction is about to be decided: what stands before it passes, since its quorum follows still.
     pub(super) fn pass_before(&mut self, zxid: Zxid, actions: &mut Vec<LeaderAction>) {
+        if mutant::on(Mutant::SyncBehindLaterWrite) {
+            return;
+        }
         while let Some(fence) = self.waiting.pop_front_if(|fence| fence.behind < zxid) {
             let behind = fence.behind;
             actions.push(LeaderAction::Fenced { behind });
@@ -45,11 +49,14 @@ impl Leader {
         // A round under way began before this one was asked for: it proves nothing.
         let round = self.fences.number + 1;
         // In an epoch without proposals there is nothing but what it began with.
-        let behind = if self.proposed.counter() > 0 {
+        let behind = if self.proposed.counter() > 0 || mutant::on(Mutant::SyncHangsInNewEpoch) {
             self.proposed
         } else {
             self.settled(history)
         };
+        if mutant::on(Mutant::SyncUnproven) {
+            return actions.push(LeaderAction::Fenced { behind });
+        }
         self.fences.waiting.push_back(Fence { behind, round });
         if self.fences.round.is_none() {
             self.begin_round(now, actions);

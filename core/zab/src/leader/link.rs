@@ -1,5 +1,6 @@
 //! One learner, as its leader sees it.
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::{MonoMillis, Sid, Zxid};
 
 use super::Leader;
@@ -68,6 +69,9 @@ impl Link {
 
     /// Whether proposals are sent to it: from the moment on at which its history was planned (P19).
     pub(super) fn is_forwarded_to(&self) -> bool {
+        if mutant::on(Mutant::ProposeToSyncedOnly) {
+            return self.counts();
+        }
         !self.observes && self.is_told()
     }
 

@@ -1,5 +1,6 @@
 //! Who is alive (quorum 11.6).
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::MonoMillis;
 
 use super::link::{Link, Stage};
@@ -28,7 +29,9 @@ impl Leader {
             Phase::Promising { .. } | Phase::Adopting { .. } => "the disk took too long",
             Phase::Confirming { .. } => "no quorum accepted the epoch in time",
             Phase::Establishing { .. } => "no quorum took the history in time",
-            Phase::Leading { .. } if self.has_quorum() => {
+            Phase::Leading { .. }
+                if self.has_quorum() || mutant::on(Mutant::LeaderNeverResigns) =>
+            {
                 self.deadline = now.after(self.settings.limits.tick_ms);
                 return;
             }

@@ -1,5 +1,6 @@
 //! How a learner is brought into step (quorum 9).
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::{MonoMillis, Zxid};
 
 use super::link::Stage;
@@ -49,7 +50,11 @@ impl Leader {
                     up_to: on_disk,
                 };
                 actions.push(LeaderAction::Backlog(link, backlog));
-                on_disk
+                if mutant::on(Mutant::GapBehindDisk) {
+                    on_disk.next()
+                } else {
+                    on_disk
+                }
             }
             SyncPlan::Snapshot => {
                 let backlog = Backlog::Snapshot { up_to: on_disk };
@@ -57,7 +62,26 @@ impl Leader {
                 on_disk
             }
         };
+        self.send_rest((link, observes), (after, settled), epoch, history, actions);
+    }
+
+    /// What is decided and in memory, what is proposed, and NEWLEADER.
+    fn send_rest(
+        &self,
+        (link, observes): (LinkId, bool),
+        (after, settled): (Zxid, Zxid),
+        epoch: u32,
+        history: &History,
+        actions: &mut Vec<LeaderAction>,
+    ) {
+        let new_leader = Packet::NewLeader {
+            epoch,
+            membership: self.settings.membership.clone(),
+        };
         let mut send = |packet| actions.push(LeaderAction::Send(link, packet));
+        if mutant::on(Mutant::NewLeaderFirst) {
+            send(new_leader.clone());
+        }
         for entry in settled_entries(history, after, settled) {
             send(Packet::Proposal(entry.clone()));
             send(Packet::Commit(entry.zxid));
@@ -67,10 +91,9 @@ impl Leader {
                 send(Packet::Proposal(entry.clone()));
             }
         }
-        send(Packet::NewLeader {
-            epoch,
-            membership: self.settings.membership.clone(),
-        });
+        if !mutant::on(Mutant::NewLeaderFirst) {
+            send(new_leader);
+        }
     }
 
     fn plan(&self, learner: Zxid, settled: Zxid, epoch: u32, history: &History) -> SyncPlan {
