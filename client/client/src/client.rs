@@ -1,0 +1,210 @@
+//! The client: one session and what can be asked in it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use zabra_cnxn::{After, ConnectString, Credentials, SessionState, WatchAsk, WatchKind};
+use zabra_jute::Encode;
+use zabra_proto::{OpCode, SessionId, Zxid};
+
+use crate::call::{Finish, Parts};
+use crate::shared::Shared;
+use crate::states::States;
+use crate::watch::{Registered, Sink};
+use crate::{Builder, Call, Error, Misuse};
+
+/// A session with a ZooKeeper ensemble.
+///
+/// Clones are handles to the same session; when the last one is dropped, the session is closed in the background. Calls may be
+/// made from any task. Each is put into the session's order when it is made, and servers answer in that order.
+#[derive(Debug, Clone)]
+pub struct Client {
+    handle: Arc<Handle>,
+}
+
+/// Closes the session with the last clone.
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.change(|inner, now| inner.cnxn.close(now, None));
+    }
+}
+
+impl Client {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            handle: Arc::new(Handle { shared }),
+        }
+    }
+
+    /// A session to be begun with these servers: `host1:2181,host2:2181/chroot`. Ports are 2181 if they are not given, IPv6
+    /// addresses stand in brackets, and all paths of the client are below the chroot.
+    #[must_use]
+    pub fn builder(connect_string: &str) -> Builder {
+        Builder::new(connect_string)
+    }
+
+    /// Begins a session with default settings.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Builder::connect`].
+    pub async fn connect(connect_string: &str) -> Result<Self, Error> {
+        Self::builder(connect_string).connect().await
+    }
+
+    /// The session's state.
+    #[must_use]
+    pub fn state(&self) -> SessionState {
+        self.shared().lock().cnxn.state()
+    }
+
+    /// The session's states from now on, beginning with the present one.
+    #[must_use]
+    pub fn states(&self) -> States {
+        let inner = self.shared().lock();
+        States::new(inner.cnxn.state(), inner.states.subscribe())
+    }
+
+    /// The session's id and password, to take it up again elsewhere; [`SessionId::NONE`] before a server has given one.
+    #[must_use]
+    pub fn session(&self) -> (SessionId, [u8; 16]) {
+        self.shared().lock().cnxn.session()
+    }
+
+    /// The session timeout: as granted by the server, or as asked for before that.
+    #[must_use]
+    pub fn session_timeout(&self) -> Duration {
+        Duration::from_millis(self.shared().lock().cnxn.timing().session_ms())
+    }
+
+    /// The server of the present connection, if there is one.
+    #[must_use]
+    pub fn server(&self) -> Option<SocketAddr> {
+        self.shared().lock().server
+    }
+
+    /// The last transaction that a reply has shown.
+    #[must_use]
+    pub fn last_zxid(&self) -> Zxid {
+        self.shared().lock().cnxn.seen()
+    }
+
+    /// Takes another list of servers. If it asks for it, the connection moves to one of them, so that all servers come to
+    /// carry the same load when all clients do this. The chroot stays.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::ConnectString`].
+    pub fn update_server_list(&self, connect_string: &str) -> Result<(), Error> {
+        let list: ConnectString = connect_string.parse().map_err(Misuse::ConnectString)?;
+        self.shared()
+            .change(|inner, now| inner.cnxn.update_hosts(now, list.hosts));
+        Ok(())
+    }
+
+    /// Claims an identity on this connection and all later ones; for `digest`, `user:password`. It holds for all calls made
+    /// after this one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AuthFailed`] if the server refuses it. The session is of no use then.
+    pub fn add_auth(&self, scheme: &str, auth: impl AsRef<[u8]>) -> Call<()> {
+        let credentials = Credentials {
+            scheme: scheme.to_owned(),
+            auth: auth.as_ref().to_owned(),
+        };
+        let (caller, answer) = oneshot::channel();
+        let made = self
+            .shared()
+            .change(|inner, _| inner.cnxn.add_auth(credentials, Some(caller)));
+        let answer = made.map(|()| answer).map_err(|(_, error)| error);
+        Call::new(answer, self.parts(String::new(), None), Parts::nothing)
+    }
+
+    /// Closes the session: its ephemerals are gone when this returns, if a server could be asked. All clones of this client
+    /// are closed. Calls made before are answered; watches end.
+    pub async fn close(&self) {
+        let (caller, answer) = oneshot::channel();
+        self.shared().change(|inner, now| {
+            if !inner.cnxn.state().is_final() {
+                inner.cnxn.close(now, Some(caller));
+            }
+        });
+        // However it ended: it is closed.
+        let _ = answer.await;
+        self.states().wait_for(SessionState::is_final).await;
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
+    pub(crate) fn parts(&self, path: String, watch: Option<Registered>) -> Parts {
+        Parts {
+            path,
+            shared: Arc::clone(self.shared()),
+            watch,
+        }
+    }
+
+    /// Makes a call.
+    pub(crate) fn send<T>(
+        &self,
+        op: OpCode,
+        path: &str,
+        body: &impl Encode,
+        finish: Finish<T>,
+    ) -> Call<T> {
+        self.send_with(op, path, body, After::Nothing, finish)
+    }
+
+    /// Makes a call that changes watches.
+    pub(crate) fn send_with<T>(
+        &self,
+        op: OpCode,
+        path: &str,
+        body: &impl Encode,
+        after: After,
+        finish: Finish<T>,
+    ) -> Call<T> {
+        let answer = self.shared().call(op, body, |_| after);
+        Call::new(answer, self.parts(path.to_owned(), None), finish)
+    }
+
+    /// Makes a call that sets a watch at a path.
+    pub(crate) fn send_watching<T>(
+        &self,
+        op: OpCode,
+        (path, full_path): (&str, &str),
+        body: &impl Encode,
+        kind: WatchKind,
+        finish: Finish<T>,
+    ) -> Call<T> {
+        let sink = Arc::new(Sink::default());
+        let mut id = None;
+        let answer = self.shared().call(op, body, |inner| {
+            let watcher = inner.cnxn.next_watcher();
+            inner.sinks.insert(watcher, Arc::clone(&sink));
+            id = Some(watcher);
+            After::Watch(Box::new(WatchAsk {
+                watcher: Some(watcher),
+                path: full_path.to_owned(),
+                kind,
+            }))
+        });
+        let watch = id.map(|watcher| Registered {
+            shared: Arc::clone(self.shared()),
+            sink,
+            watcher,
+            full_path: full_path.to_owned(),
+        });
+        Call::new(answer, self.parts(path.to_owned(), watch), finish)
+    }
+}

@@ -1,0 +1,154 @@
+//! What a client's handles and its task have in common.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use tokio::sync::{broadcast, oneshot};
+use tokio::time::Instant;
+use zabra_cnxn::{After, CallError, Cnxn, Output, Reply, SessionState, Watched, WatcherId};
+use zabra_jute::Encode;
+use zabra_proto::{MonoMillis, OpCode};
+
+use crate::chroot::Chroot;
+use crate::watch::{Sink, WatchedEvent};
+
+/// Where a call's result goes.
+pub(crate) type Caller = oneshot::Sender<Result<Reply, CallError>>;
+pub(crate) type Answer = oneshot::Receiver<Result<Reply, CallError>>;
+
+/// The session, and the way to the task that carries its bytes.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) chroot: Chroot,
+    /// What the session's milliseconds count from.
+    start: Instant,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) cnxn: Cnxn<Caller>,
+    pub(crate) sinks: HashMap<WatcherId, Arc<Sink>>,
+    pub(crate) states: broadcast::Sender<SessionState>,
+    /// The server of the present link.
+    pub(crate) server: Option<SocketAddr>,
+    /// The task, while it sleeps.
+    pub(crate) task: Option<Waker>,
+}
+
+impl Shared {
+    pub(crate) fn new(chroot: Chroot, cnxn: impl FnOnce(MonoMillis) -> Cnxn<Caller>) -> Self {
+        let inner = Inner {
+            cnxn: cnxn(MonoMillis(0)),
+            sinks: HashMap::new(),
+            states: broadcast::Sender::new(STATES_KEPT),
+            server: None,
+            task: None,
+        };
+        Self {
+            chroot,
+            start: Instant::now(),
+            inner: Mutex::new(inner),
+        }
+    }
+
+    pub(crate) fn now(&self) -> MonoMillis {
+        MonoMillis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn instant(&self, at: MonoMillis) -> Instant {
+        // Rounded up: whoever wakes up then finds the deadline reached.
+        self.start + std::time::Duration::from_millis(at.0)
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic elsewhere leaves a session that is as good as one whose link broke.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a request behind all earlier ones.
+    pub(crate) fn call(
+        &self,
+        op: OpCode,
+        body: &impl Encode,
+        after: impl FnOnce(&mut Inner) -> After,
+    ) -> Result<Answer, CallError> {
+        let (caller, answer) = oneshot::channel();
+        let now = self.now();
+        let mut inner = self.lock();
+        let was_idle = !inner.cnxn.has_out();
+        let after = after(&mut inner);
+        if let Err((_, error)) = inner.cnxn.call(now, op, body, after, caller) {
+            return Err(error);
+        }
+        let task = if was_idle { inner.task.take() } else { None };
+        drop(inner);
+        wake(task);
+        Ok(answer)
+    }
+
+    /// Does something that the task must act upon.
+    pub(crate) fn change<R>(&self, f: impl FnOnce(&mut Inner, MonoMillis) -> R) -> R {
+        let now = self.now();
+        let mut inner = self.lock();
+        let result = f(&mut inner, now);
+        let task = inner.task.take();
+        drop(inner);
+        wake(task);
+        result
+    }
+
+    /// Forgets a watch.
+    pub(crate) fn unwatch(&self, path: &str, watcher: WatcherId) {
+        self.change(|inner, now| {
+            if inner.sinks.remove(&watcher).is_some() {
+                inner.cnxn.unwatch(now, path, watcher);
+            }
+        });
+    }
+}
+
+fn wake(task: Option<Waker>) {
+    if let Some(task) = task {
+        task.wake();
+    }
+}
+
+impl Shared {
+    /// Delivers outputs in their order; returns the servers that are to be asked whether they take writes.
+    pub(crate) fn deliver(&self, outputs: &mut Vec<Output<Caller>>) -> Vec<zabra_cnxn::HostPort> {
+        let mut probes = Vec::new();
+        for output in outputs.drain(..) {
+            match output {
+                // Whoever dropped the call does not want to know.
+                Output::Done { call, result } => drop(call.send(result)),
+                Output::Event { watcher, event } => self.event(watcher, event),
+                Output::Unwatched { watcher, error } => {
+                    let sink = self.lock().sinks.remove(&watcher);
+                    if let Some(sink) = sink {
+                        sink.end(error);
+                    }
+                }
+                Output::State(state) => {
+                    tracing::debug!(?state, "session state");
+                    // Nobody may be listening.
+                    let _ = self.lock().states.send(state);
+                }
+                Output::Probe(host) => probes.push(host),
+            }
+        }
+        probes
+    }
+
+    fn event(&self, watcher: WatcherId, event: Watched) {
+        let sink = self.lock().sinks.get(&watcher).cloned();
+        if let Some(sink) = sink {
+            sink.put(WatchedEvent::new(event, &self.chroot));
+        }
+    }
+}
+
+/// So many changes of state wait for a listener that does not listen; then the oldest are merged.
+const STATES_KEPT: usize = 64;
