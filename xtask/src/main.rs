@@ -15,6 +15,7 @@ mod deny;
 mod fuzz;
 mod gate;
 mod interop;
+mod mutants;
 mod shell;
 mod sim;
 mod stage;
@@ -65,6 +66,8 @@ enum Task {
     },
     /// Run whole ensembles in virtual time, one per seed
     Sim(sim::Args),
+    /// Plant known mistakes one by one, and look whether the tests see each
+    Mutants(mutants::Args),
     /// Measure Zabra and Apache ZooKeeper side by side
     Bench(bench::Args),
 }
@@ -95,6 +98,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Fuzz { target, seconds } => fuzz::report(&workspace, target.as_deref(), seconds),
         Task::Interop { args } => interop::report(&workspace, &args),
         Task::Sim(args) => sim::report(&workspace, &args),
+        Task::Mutants(args) => mutants::report(&workspace, &args),
         Task::Bench(args) => bench::report(&workspace, &args),
     }
 }

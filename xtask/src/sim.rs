@@ -93,7 +93,7 @@ fn command(workspace: &Workspace) -> Command {
 }
 
 /// A seed that follows from the sources that are tested.
-fn seed_of_sources(workspace: &Workspace) -> anyhow::Result<u64> {
+pub(crate) fn seed_of_sources(workspace: &Workspace) -> anyhow::Result<u64> {
     let mut hash = FNV_BASIS;
     for file in workspace.files()? {
         let name = workspace.relative(&file);
@@ -106,7 +106,8 @@ fn seed_of_sources(workspace: &Workspace) -> anyhow::Result<u64> {
     Ok(hash % 1_000_000_000)
 }
 
-fn fresh_seed() -> u64 {
+/// A seed that follows from the time.
+pub(crate) fn fresh_seed() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64 % 1_000_000_000)
 }
