@@ -8,8 +8,8 @@ use crate::workspace::{Package, Workspace};
 /// The names of our own crates begin like this, besides the two programs.
 const PREFIX: &str = "zabra-";
 
-/// A crate that any other may use in its tests.
-const TESTKIT: &str = "zabra-testkit";
+/// Crates that any other may use in its tests.
+const FOR_TESTS: [&str; 2] = ["zabra-testkit", "zabra-testserver"];
 
 /// Everything that is wrong with the crates.
 pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
@@ -103,7 +103,7 @@ fn check_edges(
         .iter()
         .filter(|dependency| is_ours(&dependency.name))
     {
-        let for_tests = dependency.is_dev && dependency.name == TESTKIT;
+        let for_tests = dependency.is_dev && FOR_TESTS.contains(&dependency.name.as_str());
         if !allowed.contains(&dependency.name) && !for_tests {
             let what = format!(
                 "may not depend on `{}` (xtask/rules/edges.txt)",
