@@ -55,10 +55,10 @@ enum Command {
     },
     /// Print the version as Apache's tools do
     Version,
-    /// The shell; not built yet
-    #[command(hide = true, disable_help_flag = true)]
+    /// The shell: zkCli's commands, on a terminal, from standard input or as arguments
+    #[command(disable_help_flag = true)]
     Cli {
-        /// Whatever it will take
+        /// Options and the command, see `zabra cli --help`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -98,11 +98,8 @@ fn main() -> ExitCode {
             println!("{}", zabra_config::version::version_line());
             ExitCode::SUCCESS
         }
-        Command::Cli { .. } => {
-            eprintln!(
-                "zabra: the shell is not built yet; use zkCli.sh of Apache ZooKeeper, or any other client"
-            );
-            ExitCode::FAILURE
+        Command::Cli { args } => {
+            ExitCode::from(zabra_cli::run(args, &zabra_config::version::full_version()))
         }
     }
 }
