@@ -89,6 +89,8 @@ fn build(workspace: &Workspace) -> anyhow::Result<()> {
 fn command(workspace: &Workspace) -> Command {
     let mut command = Command::new(workspace.target.join("sim").join("zabra-sim"));
     command.current_dir(&workspace.root);
+    // Worlds are small and come and go: memory that is kept and not given out in huge pages saves a tenth of the time.
+    command.envs([("MIMALLOC_PURGE_DELAY", "-1"), ("MIMALLOC_ALLOW_THP", "0")]);
     command
 }
 

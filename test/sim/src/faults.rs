@@ -1,6 +1,6 @@
 //! Faults, as the plan weighs them.
 
-use zabra_testkit::disk::{Fault, FaultHow, FaultOn};
+use zabra_testkit::disk::{Fault, FaultHow, FaultOn, FaultyDisk};
 
 use crate::disk;
 use crate::event::{Event, ServerAt};
@@ -18,6 +18,8 @@ enum Kind {
     Reset,
     ClientReset,
     Disk,
+    Clock,
+    Wipe,
 }
 
 /// What an error of a disk can hit.
@@ -57,6 +59,8 @@ impl World {
             (Kind::Reset, plan.reset),
             (Kind::ClientReset, plan.client_reset),
             (Kind::Disk, plan.disk),
+            (Kind::Clock, plan.clock),
+            (Kind::Wipe, plan.wipe),
         ];
         let total: u32 = weights.iter().map(|(_, weight)| weight).sum();
         if total == 0 {
@@ -94,6 +98,48 @@ impl World {
                 }
             }
             Kind::Disk => self.let_disk_fail(at),
+            Kind::Clock => self.set_wall_clock(at),
+            Kind::Wipe => self.wipe(at),
+        }
+    }
+
+    /// A wall clock is set, by up to an hour.
+    fn set_wall_clock(&mut self, at: ServerAt) {
+        let step = self.around.kernel.rng.i64(-3_600_000..=3_600_000);
+        let server = &mut self.servers[at];
+        say!(
+            self.around.kernel,
+            "s{}'s wall clock steps by {step} ms",
+            server.sid
+        );
+        server.clock.wall_ms += step;
+        if let Some(process) = &mut server.process {
+            process.set_clock(server.clock);
+        }
+    }
+
+    /// A server dies and its disk is replaced by an empty one: of voters only a minority, of which none comes twice
+    /// (P48).
+    fn wipe(&mut self, at: ServerAt) {
+        let minority = (self.around.plan.voters - 1) / 2;
+        let is_voter = at < self.around.plan.voters;
+        let wiped = self.servers.iter().filter(|s| s.is_wiped).count();
+        if self.servers[at].is_wiped
+            || is_voter && wiped >= minority
+            || !self.around.check.may_be_wiped(at)
+        {
+            return;
+        }
+        let ran = self.servers[at].process.is_some();
+        self.crash(at);
+        let server = &mut self.servers[at];
+        say!(self.around.kernel, "s{}'s disk is lost", server.sid);
+        server.disk = FaultyDisk::new();
+        server.is_wiped = is_voter;
+        self.around.check.wiped(at);
+        if !ran {
+            // Its next start is on its way.
+            self.around.check.count("disk lost while away");
         }
     }
 

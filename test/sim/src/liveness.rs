@@ -37,6 +37,10 @@ impl World {
     pub(crate) fn look(&mut self) {
         let Some(since) = self.calm_since else { return };
         match self.what_is_missing() {
+            None if self.around.kernel.now() < since.after(self.aftermath_us()) => {
+                let delay = self.around.plan.tick_ms * 1000;
+                self.around.kernel.after(delay, Event::Look);
+            }
             None => {
                 say!(self.around.kernel, "— in step —");
                 self.in_step_at = Some(self.around.kernel.now());
@@ -53,6 +57,12 @@ impl World {
                 self.around.kernel.after(delay, Event::Look);
             }
         }
+    }
+
+    /// So long after the faults somebody may still be left because of what was on its way then.
+    fn aftermath_us(&self) -> u64 {
+        let plan = &self.around.plan;
+        plan.weather.slow_us.1 + plan.tick_ms * 1000 * u64::from(plan.sync_limit)
     }
 
     /// What keeps the world from being in step.

@@ -84,6 +84,10 @@ pub struct FaultPlan {
     pub client_reset: u32,
     /// Weight of an error of a disk.
     pub disk: u32,
+    /// Weight of a step of a wall clock.
+    pub clock: u32,
+    /// Weight of the loss of a voter's disk; this happens to a minority only, and once in a run.
+    pub wipe: u32,
     /// How often in a thousand a crash is silent, as of a machine that loses its power.
     pub silent_permille: u32,
     /// How often in a thousand another crash is of the process alone: what it wrote stays in the page cache.
@@ -211,7 +215,7 @@ impl FaultPlan {
         };
         let (crash, crash_all, pause) = (weight(60), weight(15), weight(30));
         let (partition, reset, client_reset) = (weight(40), weight(30), weight(30));
-        let disk = weight(30);
+        let (disk, clock, wipe) = (weight(30), weight(10), weight(10));
         Self {
             every_us: *pick(rng, &[0, 3, 8, 8, 20, 20]) * tick_us,
             crash,
@@ -221,6 +225,8 @@ impl FaultPlan {
             reset,
             client_reset,
             disk,
+            clock,
+            wipe,
             silent_permille: *pick(rng, &[0, 200, 1000]),
             process_permille: *pick(rng, &[0, 500, 1000]),
             midway_permille: *pick(rng, &[0, 500, 1000]),

@@ -32,6 +32,8 @@ pub struct Server {
     pub clock: Clock,
     /// Its disk.
     pub disk: FaultyDisk,
+    /// Whether a voter's disk was lost and replaced.
+    pub is_wiped: bool,
     /// How often it was started.
     pub life: Life,
     /// What runs on it.
@@ -50,6 +52,7 @@ impl Server {
             role,
             clock,
             disk: FaultyDisk::new(),
+            is_wiped: false,
             life: 0,
             process: None,
             standing_still: None,

@@ -25,6 +25,8 @@ struct Disk {
     log: BTreeMap<Zxid, u64>,
     /// The last txn given to the log, durable or not.
     appended: Zxid,
+    /// What was on the disk that was lost, until the server is in step again.
+    lost: Option<Box<Self>>,
 }
 
 impl Disk {
@@ -68,10 +70,14 @@ impl Disks {
         self.disks[at].log.extend(entries);
     }
 
-    /// I-8: what is decided is on the disks of a quorum.
+    /// I-8: what is decided was on the disks of a quorum.
     pub(super) fn decided(&self, at: ServerAt, zxid: Zxid, payload: &[u8]) -> Verdict {
         let hash = hash_of(payload);
-        let holders = self.holders(zxid, hash);
+        let held = |disk: &&Disk| {
+            let lost = disk.lost.as_ref();
+            disk.holds(zxid, hash) || lost.is_some_and(|lost| lost.holds(zxid, hash))
+        };
+        let holders = self.disks.iter().take(self.voters).filter(held).count();
         if 2 * holders <= self.voters {
             let text = format!(
                 "s{} applies {}, which {holders} of {} disks hold",
@@ -84,22 +90,18 @@ impl Disks {
         Ok(())
     }
 
-    fn holders(&self, zxid: Zxid, hash: u64) -> usize {
-        let voters = self.disks.iter().take(self.voters);
-        voters.filter(|disk| disk.holds(zxid, hash)).count()
-    }
-
     /// I-9: each quorum has a member that holds the last decided txn, and with it all before.
     pub(super) fn kept_by_a_quorum(&self, order: &Order) -> Verdict {
         let Some(last) = order.decided().last() else {
             return Ok(());
         };
-        let holders = self.holders(last.zxid, last.hash);
-        if 2 * holders <= self.voters {
+        // Who knows that it may have lost everything is in no quorum (P48).
+        let voters = self.disks.iter().take(self.voters);
+        let lacks = |disk: &&Disk| disk.lost.is_none() && !disk.holds(last.zxid, last.hash);
+        if 2 * voters.filter(lacks).count() > self.voters {
             let text = format!(
-                "{} is decided, and only {holders} of {} disks hold it",
-                Z(last.zxid),
-                self.voters
+                "{} is decided, and a quorum of disks lacks it",
+                Z(last.zxid)
             );
             return fails("I-9 commit is for ever", text);
         }
@@ -135,6 +137,21 @@ impl Disks {
             return fails("R1 order of durability", text);
         }
         Ok(())
+    }
+
+    /// Whether every other voter has a history.
+    pub(super) fn have_others_history(&self, at: ServerAt) -> bool {
+        let mut voters = self.disks.iter().take(self.voters).enumerate();
+        voters.all(|(other, disk)| other == at || disk.last() > Zxid::ZERO)
+    }
+
+    pub(super) fn wiped(&mut self, at: ServerAt) {
+        let lost = std::mem::take(&mut self.disks[at]);
+        self.disks[at].lost = Some(Box::new(lost));
+    }
+
+    pub(super) fn in_step(&mut self, at: ServerAt) {
+        self.disks[at].lost = None;
     }
 
     pub(super) fn crashed(&mut self, at: ServerAt) {

@@ -46,6 +46,11 @@ impl Promises {
         self.saved[at] = epochs;
     }
 
+    /// Nothing is left of what it promised; it has no voice until it has a history again (P48).
+    pub(super) fn wiped(&mut self, at: ServerAt) {
+        self.saved[at] = Epochs::default();
+    }
+
     /// I-11 after a crash, and the epoch of the log's end.
     pub(super) fn recovered(&mut self, at: ServerAt, epochs: Epochs, last: Zxid) -> Verdict {
         let verdict = self.wanted(at, epochs);
@@ -120,7 +125,9 @@ impl Promises {
         last: Zxid,
     ) -> Verdict {
         let saved = self.saved[at];
-        if last_logged > last || current.is_some_and(|current| current > saved.current) {
+        // Who cannot use what it has says that it has nothing, and gets everything (P10); it decides nothing (P48).
+        let says_more = last_logged > last && last_logged != zabra_election::NO_HISTORY;
+        if says_more || current.is_some_and(|current| current > saved.current) {
             let text = format!(
                 "s{} says epoch {current:?} and {}, its disk {saved:?} and {}",
                 at + 1,

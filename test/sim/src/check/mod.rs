@@ -206,6 +206,22 @@ impl Checker {
         self.judge(verdict);
     }
 
+    /// Whether a voter's disk may be lost without the others being stuck: who has no history cannot know that it never
+    /// had one, and has no voice either (P48).
+    #[must_use]
+    pub fn may_be_wiped(&self, at: ServerAt) -> bool {
+        self.disks.have_others_history(at)
+    }
+
+    /// A server's disk was lost.
+    pub fn wiped(&mut self, at: ServerAt) {
+        self.count("P48 disk lost");
+        self.disks.wiped(at);
+        self.promises.wiped(at);
+        let verdict = self.disks.kept_by_a_quorum(&self.order);
+        self.judge(verdict);
+    }
+
     /// A server's process has died.
     pub fn crashed(&mut self, at: ServerAt) {
         self.count("I-9 commit is for ever");
@@ -279,6 +295,7 @@ impl Checker {
     /// A server is in step behind a leader: whom everybody else follows in this epoch, too.
     pub fn in_step(&mut self, at: ServerAt, leader: Sid, epoch: u32) {
         self.count("I-1 one leader");
+        self.disks.in_step(at);
         let verdict = self.promises.follows(at, leader, epoch);
         self.judge(verdict);
     }

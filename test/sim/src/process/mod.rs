@@ -274,6 +274,11 @@ impl Process {
         self.settle(around)
     }
 
+    /// Its clocks were set.
+    pub(crate) fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
     /// Whether the disk failed since the last time this was asked.
     fn has_disk_failed(&mut self) -> bool {
         let hits = self.disk.hits();
