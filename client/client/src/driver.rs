@@ -130,6 +130,8 @@ impl<'a> Timer<'a> {
             let deadline = {
                 let now = self.shared.now();
                 let mut inner = self.shared.lock();
+                // Time first: after a pause of the process what comes may be of a session that is gone (P75).
+                inner.cnxn.on_timer(now);
                 match &read {
                     Poll::Ready(Ok(())) => link.take_in(&mut inner.cnxn, now),
                     Poll::Ready(Err(error)) => {
@@ -138,7 +140,6 @@ impl<'a> Timer<'a> {
                     }
                     Poll::Pending => {}
                 }
-                inner.cnxn.on_timer(now);
                 inner.cnxn.take_outputs(&mut self.outputs);
                 link.give_out(&mut inner.cnxn, now);
                 let wants_link = inner.cnxn.action() == Action::Serve;

@@ -4,7 +4,8 @@
 //! and changes of state. It says when to dial which server and when to wait ([`Cnxn::action`]), when it wants to be
 //! woken ([`Cnxn::deadline`]), and what to write ([`Cnxn::take_out`]). Whoever owns a socket carries that out.
 //!
-//! - [`Cnxn`]: phases of the link, handshake, heartbeats, what happens at a loss.
+//! - [`Cnxn`]: the session. How its link comes and goes is in `link`, what a frame of the server does in `frames`, what the
+//!   clock does in `timers`, how all ends in `ends`.
 //! - `pending`: calls that wait for replies, in order.
 //! - [`WatchSet`]: who watches what here, which event is for whom, what is registered again after a reconnect.
 //! - [`Hosts`]: which server next, and how long to wait before; [`ConnectString`]: how they are written.
@@ -17,16 +18,21 @@
 
 mod cnxn;
 mod connect_string;
+mod ends;
 mod error;
 mod frames;
 mod handshake;
 mod hosts;
+mod identities;
+mod link;
 mod options;
 mod pending;
 mod replies;
 mod state;
+mod timers;
 mod timing;
 mod watch_set;
+mod watching;
 
 pub use cnxn::{Action, Cnxn};
 pub use connect_string::{ConnectString, ConnectStringError, HostPort};
