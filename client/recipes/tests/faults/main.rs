@@ -1,0 +1,5 @@
+//! Recipes against a real server, over links that break, with sessions that end and a server that is killed.
+#![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
+
+mod locks;
+mod support;
