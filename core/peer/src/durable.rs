@@ -5,7 +5,7 @@ use zabra_zab::Epochs;
 
 use crate::member::Role;
 use crate::peer::Peer;
-use crate::{Commit, Effect, Now};
+use crate::{Commit, Effect, Halt, Now};
 
 impl Peer {
     pub(crate) fn on_flushed(&mut self, now: Now, zxid: Zxid, effects: &mut Vec<Effect>) {
@@ -132,16 +132,16 @@ impl Peer {
         zxid: Zxid,
         effects: &mut Vec<Effect>,
     ) {
+        let Role::Learning(learning) = &mut self.role else {
+            self.role = Role::Halted;
+            return effects.push(Effect::Halt(Halt::HistoryMoved));
+        };
         self.began_at = zxid;
         let config = self.member.as_ref().map(|m| m.views.committed().clone());
         effects.extend(config.map(|config| Effect::SetConfig(Box::new(config))));
-        if let Role::Learning(learning) = &mut self.role {
-            let outcomes = learning.act(&mut self.history, effects, |learner, history, _| {
-                learner.on_installed(zxid, history, now.mono);
-            });
-            self.follow_learning(now, outcomes, effects);
-        } else {
-            self.history.replaced(zxid);
-        }
+        let outcomes = learning.act(&mut self.history, effects, |learner, history, _| {
+            learner.on_installed(zxid, history, now.mono);
+        });
+        self.follow_learning(now, outcomes, effects);
     }
 }

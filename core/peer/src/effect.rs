@@ -157,4 +157,7 @@ pub enum Halt {
     },
     /// The leader asks to take back what was decided, or says something that cannot be obeyed. Exit code 13.
     CannotSync(String),
+    /// A leader's history has replaced the own one when that leader was no longer followed. What came with its snapshot is
+    /// on the disk and not known here, so no vote may be given before a start has read it (I-12).
+    HistoryMoved,
 }

@@ -4,6 +4,7 @@ mod common;
 
 use common::cluster::{Cluster, Disk};
 use common::say::{create, set};
+use zabra_peer::Input;
 use zabra_proto::{ErrorCode, Sid, Zxid};
 use zabra_zab::{Entry, Packet};
 
@@ -33,6 +34,16 @@ fn a_new_ensemble_whose_first_leader_died_with_its_epoch_elects_again() {
     cluster.boot(Sid(2), epochs(1, 1));
     cluster.boot(Sid(3), epochs(0, 0));
     cluster.form();
+}
+
+/// I-12: what came with the snapshot is on the disk, and a vote by what is known here would say less than that.
+#[test]
+fn a_server_does_not_vote_on_a_history_that_was_replaced_behind_its_back() {
+    let mut cluster = Cluster::new(3, 0);
+    cluster.kill(Sid(2));
+    cluster.kill(Sid(3));
+    cluster.step(Sid(1), Input::SnapshotInstalled(Zxid::new(1, 5)));
+    assert!(cluster.servers[&Sid(1)].halted);
 }
 
 #[test]
@@ -169,7 +180,7 @@ fn a_session_moves_to_another_server_and_its_old_one_may_do_nothing_more() {
     let session = cluster.open(Sid(1));
     cluster.step(
         Sid(2),
-        zabra_peer::Input::ResumeSession {
+        Input::ResumeSession {
             conn: common::CONN,
             session,
             timeout_ms: 10_000,
@@ -195,7 +206,7 @@ fn a_session_that_nobody_hears_of_expires_by_the_leader_alone() {
         let heard = cluster.now.mono;
         cluster.step(
             Sid(2),
-            zabra_peer::Input::Touched {
+            Input::Touched {
                 session: alive,
                 timeout_ms: 10_000,
                 heard,
@@ -275,7 +286,7 @@ fn decisions_wait_for_uptodate() {
         cluster.deliver(Sid(2), leader);
         cluster.now.mono = cluster.now.mono.after(1);
         for sid in cluster.up() {
-            cluster.step(sid, zabra_peer::Input::Tick);
+            cluster.step(sid, Input::Tick);
         }
     }
     cluster.settle();
@@ -310,7 +321,7 @@ fn a_planned_stop_leaves_nothing_undecided() {
     let leader = cluster.form();
     let session = cluster.open(leader);
     let seq = cluster.write(leader, session, &create("/last", 0));
-    cluster.step(leader, zabra_peer::Input::Stop);
+    cluster.step(leader, Input::Stop);
     assert!(!cluster.servers[&leader].stopped);
     cluster.settle();
     assert_eq!(cluster.reply(leader, seq), Some(ErrorCode::OK));
@@ -377,6 +388,6 @@ fn a_leader_that_was_paused_serves_nobody_before_it_knows_that_it_still_leads() 
     let mut cluster = Cluster::new(3, 0);
     let leader = cluster.form();
     cluster.now.mono = cluster.now.mono.after(60_000);
-    cluster.step(leader, zabra_peer::Input::Woken);
+    cluster.step(leader, Input::Woken);
     assert!(!cluster.servers[&leader].serves);
 }

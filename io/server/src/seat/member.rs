@@ -576,6 +576,10 @@ impl Seat {
         };
         if let Some((link, mut more)) = member.installing.take() {
             info!(%zxid, "the leader's snapshot is installed");
+            if !member.quorum.awaits_snapshot(link) {
+                self.fatal.get_or_insert(Fatal::HistoryMoved);
+                return;
+            }
             rest.append(&mut more);
             member.quorum.take_back_input(link, Ok(rest), poller);
             self.deliver(link, now);
@@ -671,5 +675,6 @@ fn fatal(halt: Halt) -> Fatal {
             expected,
         },
         Halt::CannotSync(why) => Fatal::CannotSync(why),
+        Halt::HistoryMoved => Fatal::HistoryMoved,
     }
 }

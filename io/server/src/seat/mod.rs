@@ -77,6 +77,11 @@ pub enum Fatal {
         /// What should have been.
         expected: Zxid,
     },
+    /// A leader's history replaced the own one, and what belongs to it cannot be heard any more.
+    #[error(
+        "the leader was lost while its history replaced this server's; start it again, and it goes on from its disk"
+    )]
+    HistoryMoved,
     /// The leader cannot be followed with the history that is here.
     #[error(
         "{0}; remove the data of this server and let it take the history from the ensemble, if the others agree with \
@@ -90,7 +95,7 @@ impl Fatal {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Log(_) | Self::Loop(_) | Self::History(_) => 1,
+            Self::Log(_) | Self::Loop(_) | Self::History(_) | Self::HistoryMoved => 1,
             Self::CommitOutOfOrder { .. } => 12,
             Self::CannotSync(_) => 13,
             Self::ElectionPort(_) => 14,
