@@ -37,7 +37,10 @@ const KINDS: [(Kind, &str); 5] = [
 impl Kind {
     /// The kind of this name.
     pub(crate) fn named(word: &str) -> Option<Self> {
-        KINDS.iter().find(|(_, name)| *name == word).map(|(kind, _)| *kind)
+        KINDS
+            .iter()
+            .find(|(_, name)| *name == word)
+            .map(|(kind, _)| *kind)
     }
 
     /// Runs it; what was wrong, if something was.
@@ -95,7 +98,12 @@ fn faults(seed: u64) {
     let Ok(mut server) = Server::start(&vfs) else {
         panic!("an empty disk cannot be begun with");
     };
-    let on = [FaultOn::Write, FaultOn::Sync, FaultOn::SyncDir, FaultOn::Create];
+    let on = [
+        FaultOn::Write,
+        FaultOn::Sync,
+        FaultOn::SyncDir,
+        FaultOn::Create,
+    ];
     disk.inject(Fault {
         on: on[rng.usize(0..on.len())],
         name: if rng.bool() { "log." } else { "" },
@@ -118,7 +126,10 @@ fn faults(seed: u64) {
         let found = try_recover(&(Arc::new(disk) as Arc<dyn Vfs>));
         let (twin, recovered) = found.unwrap_or_else(|e| panic!("no start after a fault: {e}"));
         let last = recovered.last_zxid;
-        assert!(last >= acked, "{acked} was acknowledged, found up to {last}");
+        assert!(
+            last >= acked,
+            "{acked} was acknowledged, found up to {last}"
+        );
         let held: Vec<u64> = twin.txns.keys().copied().collect();
         assert!(held.iter().copied().eq(1..=last.0), "a hole before {last}");
     }
@@ -136,14 +147,20 @@ fn stopped(seed: u64) -> (FaultyDisk, Twin) {
 
 fn state_of(disk: &FaultyDisk) -> Twin {
     let found = try_recover(&(Arc::new(disk.copy()) as Arc<dyn Vfs>));
-    found.unwrap_or_else(|e| panic!("a server that stopped in order does not start: {e}")).0
+    found
+        .unwrap_or_else(|e| panic!("a server that stopped in order does not start: {e}"))
+        .0
 }
 
 /// The right state or a refusal, never another state (I-19).
 fn damage(seed: u64) {
     let (right, want) = stopped(seed);
     let mut rng = fastrand::Rng::with_seed(seed);
-    let files: Vec<_> = right.files().into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect();
+    let files: Vec<_> = right
+        .files()
+        .into_iter()
+        .filter(|(_, bytes)| !bytes.is_empty())
+        .collect();
     for _ in 0..DAMAGES {
         let (path, bytes) = &files[rng.usize(0..files.len())];
         let mut bad = bytes.clone();
@@ -163,7 +180,11 @@ fn damage(seed: u64) {
         let disk = right.copy();
         disk.put(path, bad);
         if let Ok((found, _)) = try_recover(&(Arc::new(disk) as Arc<dyn Vfs>)) {
-            assert!(found == want, "{} damaged at {at}: another state", path.display());
+            assert!(
+                found == want,
+                "{} damaged at {at}: another state",
+                path.display()
+            );
         }
     }
 }
@@ -188,14 +209,20 @@ fn damaged_purge(seed: u64) {
         .filter(|(path, _)| path.to_string_lossy().contains("/snapshot."))
         .max_by_key(|(path, _)| {
             let name = path.to_string_lossy().into_owned();
-            name.rsplit('.').next().and_then(|hex| u64::from_str_radix(hex, 16).ok())
+            name.rsplit('.')
+                .next()
+                .and_then(|hex| u64::from_str_radix(hex, 16).ok())
         });
-    let Some((path, mut bytes)) = newest else { return };
+    let Some((path, mut bytes)) = newest else {
+        return;
+    };
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x20;
     disk.put(&path, bytes);
     let vfs: Arc<dyn Vfs> = Arc::new(disk.copy());
-    let Ok((want, recovered)) = try_recover(&vfs) else { return };
+    let Ok((want, recovered)) = try_recover(&vfs) else {
+        return;
+    };
     let options = PurgeOptions {
         keep: 1,
         ..PurgeOptions::default()

@@ -1,8 +1,9 @@
 //! Run after run under other seeds, until the mutant is caught or the time is over.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use zabra_mutant::Mutant;
 
 use crate::attempt::Kind;
@@ -18,17 +19,12 @@ pub(crate) struct Hunt {
 /// What became of it.
 pub(crate) struct Verdict {
     mutant: Mutant,
-    found: Found,
+    /// By which kind of test, under which seed, and what it said.
+    caught: Option<(Kind, u64, String)>,
+    /// Seeds that fail without the mutant, too.
+    real_bugs: Vec<(Kind, u64, String)>,
     seeds: u64,
     took: Duration,
-}
-
-enum Found {
-    /// By which kind of test, under which seed, and what it said.
-    Caught(Kind, u64, String),
-    /// The seed fails without the mutant, too.
-    RealBug(Kind, u64, String),
-    Nothing,
 }
 
 impl Hunt {
@@ -43,38 +39,45 @@ impl Hunt {
 
     /// The kinds of tests take turns.
     pub(crate) fn run(&self) -> Verdict {
-        let began = Instant::now();
+        let began = processor_time();
         let mut seeds = 0;
-        let found = loop {
-            if began.elapsed() >= self.limit {
-                break Found::Nothing;
-            }
+        let mut caught = None;
+        let mut real_bugs = Vec::new();
+        while caught.is_none() && processor_time() - began < self.limit {
             let seed = self.from.wrapping_add(seeds / self.kinds.len() as u64);
             let kind = self.kinds[usize::try_from(seeds).unwrap_or(0) % self.kinds.len()];
             seeds += 1;
             let _ = zabra_mutant::plant(Some(self.mutant));
-            let caught = kind.run(seed);
+            let with = kind.run(seed);
             let _ = zabra_mutant::plant(None);
-            if let Some(text) = caught {
-                break match kind.run(seed) {
-                    None => Found::Caught(kind, seed, text),
-                    Some(text) => Found::RealBug(kind, seed, text),
-                };
+            let Some(with) = with else { continue };
+            match kind.run(seed) {
+                None => caught = Some((kind, seed, with)),
+                Some(without) => real_bugs.push((kind, seed, without)),
             }
-        };
+        }
         Verdict {
             mutant: self.mutant,
-            found,
+            caught,
+            real_bugs,
             seeds,
-            took: began.elapsed(),
+            took: processor_time() - began,
         }
     }
 }
 
+/// Processor time of this thread: other work on the machine does not count.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    Duration::new(seconds, nanos)
+}
+
 impl Verdict {
-    /// Whether the mutant was caught.
+    /// Whether the mutant was caught, and nothing else.
     pub(crate) fn is_good(&self) -> bool {
-        matches!(self.found, Found::Caught(..))
+        self.caught.is_some() && self.real_bugs.is_empty()
     }
 }
 
@@ -82,13 +85,21 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (label, name) = (self.mutant.label(), self.mutant.name());
         let seconds = self.took.as_secs_f64();
-        write!(f, "{label:<5} {name:<27} {:>5} runs {seconds:>6.1} s  ", self.seeds)?;
-        match &self.found {
-            Found::Caught(kind, seed, text) => write!(f, "{kind} {seed}: {text}"),
-            Found::RealBug(kind, seed, text) => {
-                write!(f, "FAILED: {kind} {seed} fails without it: {text}")
-            }
-            Found::Nothing => f.write_str("FAILED: not caught"),
+        write!(
+            f,
+            "{label:<5} {name:<27} {:>5} runs {seconds:>6.1} s  ",
+            self.seeds
+        )?;
+        match &self.caught {
+            Some((kind, seed, text)) => write!(f, "{kind} {seed}: {text}")?,
+            None => f.write_str("FAILED: not caught")?,
         }
+        for (kind, seed, text) in &self.real_bugs {
+            write!(
+                f,
+                "\n      FAILED: {kind} {seed} fails without it, too: {text}"
+            )?;
+        }
+        Ok(())
     }
 }

@@ -48,7 +48,8 @@ impl Table {
     /// What catches a mutant.
     pub(crate) fn kinds(&self, mutant: Mutant) -> anyhow::Result<Vec<Kind>> {
         let row = self.rows.iter().find(|(label, _)| label == mutant.label());
-        let row = row.with_context(|| format!("catches.txt does not say what catches {mutant:?}"))?;
+        let row =
+            row.with_context(|| format!("catches.txt does not say what catches {mutant:?}"))?;
         Ok(row.1.clone())
     }
 

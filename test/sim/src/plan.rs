@@ -47,6 +47,8 @@ pub struct Plan {
     pub leader_serves: bool,
     /// How far clocks drift apart, in parts of a thousand.
     pub drift_permille: u64,
+    /// The end of a session lists its ephemerals if their paths are not longer.
+    pub close_session_len_max: usize,
     /// Clients number their requests anew with each connection.
     pub xids_begin_anew: bool,
     /// Requests that a client has outstanding at most.
@@ -148,6 +150,7 @@ impl Plan {
             syncs_from_log: rng.u32(0..5) != 0,
             leader_serves: rng.u32(0..8) != 0 || voters < 3,
             drift_permille: *pick(rng, &[0, 1, 20, 100]),
+            close_session_len_max: *pick(rng, &[20, 1 << 20]),
             xids_begin_anew: rng.bool(),
             pipeline: *pick(rng, &[1, 4, 16]),
             think_us: tick_us / *pick(rng, &[1, 5, 20]),

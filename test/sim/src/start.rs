@@ -163,7 +163,7 @@ fn peer_options(plan: &Plan, at: usize) -> PeerOptions {
             owner: owners(),
             enforce_quota: false,
             reconfig_enabled: false,
-            close_session_len_max: 1 << 20,
+            close_session_len_max: plan.close_session_len_max,
             close_session_lists_paths: true,
         },
         sweep: SweepOptions {

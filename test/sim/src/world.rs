@@ -126,6 +126,7 @@ impl World {
         self.around.kernel.at(calm_at, Event::Calm);
         self.schedule_fault();
         while !self.is_over && self.step(Micros(u64::MAX)) {}
+        self.around.check.over();
         self.outcome()
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use zabra_proto::Zxid;
+use zabra_proto::quorum_packet::Message;
 use zabra_zab::Entry;
 
 use super::order::Order;
@@ -25,6 +26,9 @@ struct Disk {
     log: BTreeMap<Zxid, u64>,
     /// The last txn given to the log, durable or not.
     appended: Zxid,
+    /// The last txn that its leader sent it, and what that was when NEWLEADER came.
+    sent: Zxid,
+    fence: Zxid,
     /// What was on the disk that was lost, until the server is in step again.
     lost: Option<Box<Self>>,
 }
@@ -152,6 +156,34 @@ impl Disks {
 
     pub(super) fn in_step(&mut self, at: ServerAt) {
         self.disks[at].lost = None;
+    }
+
+    pub(super) fn heard(&mut self, at: ServerAt, message: &Message<'_>) {
+        let disk = &mut self.disks[at];
+        match message {
+            Message::Diff { .. } => disk.sent = Zxid::ZERO,
+            Message::Trunc { zxid }
+            | Message::Snap { zxid }
+            | Message::Proposal { zxid, .. }
+            | Message::Inform { zxid, .. } => disk.sent = *zxid,
+            Message::NewLeader { .. } => disk.fence = disk.sent,
+            _ => {}
+        }
+    }
+
+    /// I-10: whoever acknowledges NEWLEADER has all that came before it on its disk.
+    pub(super) fn has_what_it_was_sent(&self, at: ServerAt) -> Verdict {
+        let (fence, last) = (self.disks[at].fence, self.disks[at].last());
+        if last < fence {
+            let text = format!(
+                "s{} acks NEWLEADER, was sent {} and has {} on its disk",
+                at + 1,
+                Z(fence),
+                Z(last)
+            );
+            return fails("I-10 sync result", text);
+        }
+        Ok(())
     }
 
     pub(super) fn crashed(&mut self, at: ServerAt) {

@@ -13,6 +13,7 @@ use crate::trace::Z;
 /// What each server has promised.
 pub(super) struct Promises {
     saved: Vec<Epochs>,
+    voters: usize,
     leaders: BTreeMap<u32, ServerAt>,
     /// To whom a server has given its word for an epoch.
     accepted: BTreeMap<(ServerAt, u32), Sid>,
@@ -20,8 +21,9 @@ pub(super) struct Promises {
 }
 
 impl Promises {
-    pub(super) fn new(servers: usize) -> Self {
+    pub(super) fn new(servers: usize, voters: usize) -> Self {
         Self {
+            voters,
             saved: vec![Epochs::default(); servers],
             leaders: BTreeMap::new(),
             accepted: BTreeMap::new(),
@@ -69,6 +71,21 @@ impl Promises {
         if first != at {
             let text = format!("s{} and s{} lead in epoch {epoch}", first + 1, at + 1);
             return fails("I-1 one leader", text);
+        }
+        Ok(())
+    }
+
+    /// I-1, I-10: an epoch is established when a quorum of voters has it on their disks, with its history before it.
+    pub(super) fn has_quorum(&self, epoch: u32) -> Verdict {
+        let is_first = !self.leaders.contains_key(&epoch);
+        let voters = self.saved.iter().take(self.voters);
+        let count = voters.filter(|saved| saved.current >= epoch).count();
+        if is_first && 2 * count <= self.voters {
+            let text = format!(
+                "epoch {epoch} begins with {count} of {} voters",
+                self.voters
+            );
+            return fails("I-10 sync result", text);
         }
         Ok(())
     }

@@ -10,28 +10,36 @@
 //! | `durability` | what disks hold: I-7, I-8, I-9, I-14, I-16 |
 //! | `epochs` | promises and votes: I-1, I-11, I-12 |
 //! | `replies` | what clients are told: I-22 to I-26 |
+//! | `sessions` | their writes, their time, their end: I-26, I-29, I-30 |
+//! | `replay` | a history applied twice: I-17 |
 //! | `watches` | what they are told unasked: I-32, I-33, I-35 |
 
 mod durability;
 mod epochs;
 mod order;
+mod replay;
 mod replies;
+mod sessions;
 mod watches;
 
 use std::collections::BTreeMap;
 
 use zabra_election::Notification;
 use zabra_peer::Commit;
+use zabra_proto::quorum_packet::Message;
 use zabra_proto::{SessionId, Sid, Zxid};
 use zabra_serve::Replica;
 use zabra_zab::{Entry, Epochs, Packet};
 
 use crate::event::ServerAt;
+use crate::kernel::Micros;
 use crate::plan::Plan;
 
 use durability::Disks;
 use epochs::Promises;
 use order::Order;
+use replay::Replays;
+use sessions::Sessions;
 
 pub use order::{Change, Decided};
 pub use replies::{Answer, Told};
@@ -57,12 +65,26 @@ pub struct Checker {
     order: Order,
     disks: Disks,
     promises: Promises,
+    sessions: Sessions,
+    replays: Replays,
     /// The last txn that answered a session's write.
     answered: BTreeMap<SessionId, Zxid>,
     /// The last txn that any client was told of.
     told: Zxid,
     is_quiet: bool,
 }
+
+/// Why a learner leaves a leader that does not keep to the protocol: none of the simulated ones may.
+const IRREGULAR: [&str; 8] = [
+    "it proposes",
+    "it decides",
+    "it asks to cut behind",
+    "it sends neither DIFF",
+    "UPTODATE before",
+    "NEWLEADER",
+    "it begins to synchronize anew",
+    "it does not say which epoch",
+];
 
 /// What a check says.
 type Verdict = Result<(), Violation>;
@@ -81,7 +103,9 @@ impl Checker {
             is_standalone: plan.is_standalone,
             order: Order::new(plan.servers()),
             disks: Disks::new(plan.servers(), plan.voters),
-            promises: Promises::new(plan.servers()),
+            promises: Promises::new(plan.servers(), plan.voters),
+            sessions: Sessions::new(plan.close_session_len_max),
+            replays: Replays::default(),
             answered: BTreeMap::new(),
             told: Zxid::ZERO,
             is_quiet: false,
@@ -144,6 +168,29 @@ impl Checker {
         self.judge(verdict);
     }
 
+    /// A server that leads makes a txn, by a clock of this speed.
+    pub fn made(&mut self, at: ServerAt, entry: &Entry, now: Micros, rate_permille: u64) {
+        let payload = Replica::decode(&entry.payload);
+        if sessions::is_expiry(&payload.header, &payload.txn) {
+            self.count("I-29 lease");
+            let header = &payload.header;
+            let verdict = self.sessions.expires(at, header, now, rate_permille);
+            self.judge(verdict);
+        }
+    }
+
+    /// A client asks for a timeout for a session that it has.
+    pub fn asked_timeout(&mut self, session: SessionId, timeout_ms: i32) {
+        self.sessions.asked(session, timeout_ms);
+    }
+
+    /// The run is over.
+    pub fn over(&mut self) {
+        self.count("I-17 replay law");
+        let verdict = self.replays.law();
+        self.judge(verdict);
+    }
+
     /// A server's disk says that these are durable.
     pub fn flushed(&mut self, at: ServerAt, batch: &[Entry]) {
         self.disks.flushed(at, batch);
@@ -167,6 +214,10 @@ impl Checker {
         if is_first {
             self.count("I-8 commit needs disks");
             self.disks.decided(at, zxid, payload)?;
+            self.replays.decided(payload);
+            self.count("I-26 writes in their order");
+            let payload = Replica::decode(payload);
+            self.sessions.decided(&payload.header, &payload.txn)?;
         }
         Ok(())
     }
@@ -285,6 +336,9 @@ impl Checker {
     /// A server leads with a quorum behind it.
     pub fn established(&mut self, at: ServerAt, epoch: u32) {
         self.count("I-1 one leader");
+        self.count("I-10 sync result");
+        let verdict = self.promises.has_quorum(epoch);
+        self.judge(verdict);
         let verdict = self.promises.established(at, epoch);
         self.judge(verdict);
         self.count("I-7 leader completeness");
@@ -307,6 +361,11 @@ impl Checker {
 
     /// A server is without a leader: not while nothing is wrong (I-42).
     pub fn left(&mut self, at: ServerAt, why: &str) {
+        self.count("P20 nothing out of order");
+        if IRREGULAR.iter().any(|irregular| why.contains(irregular)) {
+            let text = format!("s{} leaves its role: {why}", at + 1);
+            self.violate("P20 nothing out of order", text);
+        }
         if self.is_quiet {
             let text = format!("s{} leaves its role: {why}", at + 1);
             self.violate("I-42 no needless elections", text);
@@ -328,6 +387,16 @@ impl Checker {
             let verdict = self.promises.vote(at, notification, last);
             self.judge(verdict);
         }
+    }
+
+    /// A server leads, and decides requests from here on.
+    pub fn leads(&mut self, at: ServerAt, now: Micros) {
+        self.sessions.leads(at, now);
+    }
+
+    /// A learner hears its leader: what it is sent before NEWLEADER is what the epoch begins with (I-10).
+    pub fn heard(&mut self, at: ServerAt, message: &Message<'_>) {
+        self.disks.heard(at, message);
     }
 
     /// A server sends a packet.
@@ -354,6 +423,9 @@ impl Checker {
                 self.judge(verdict);
                 if zxid.counter() == 0 {
                     let verdict = self.promises.acked_leader(at, to, zxid.epoch());
+                    self.judge(verdict);
+                    self.count("I-10 sync result");
+                    let verdict = self.disks.has_what_it_was_sent(at);
                     self.judge(verdict);
                 }
             }

@@ -209,6 +209,9 @@ impl Client {
             password: &password,
             read_only: Some(false),
         };
+        if let Some(session) = self.session {
+            around.check.asked_timeout(session.id, wanted);
+        }
         let mut body = Vec::new();
         request.encode(&mut body);
         self.send(body, around);

@@ -85,6 +85,10 @@ impl Client {
         if header.xid == Xid::NOTIFICATION {
             return self.on_event(header, &mut r, session, around);
         }
+        if header.error == ErrorCode::SESSION_MOVED {
+            let text = format!("{session} is told that it has moved, and stays");
+            around.check.violate("I-30 one owner", text);
+        }
         let conn = self.conn.as_mut()?;
         let Some((xid, asked, floor)) = conn.asked.pop_front() else {
             let text = format!("{session} is told #{} and asked nothing", header.xid.0);

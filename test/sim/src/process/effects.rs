@@ -143,6 +143,10 @@ impl Process {
             Some(ServerState::Looking | ServerState::Following | ServerState::Observing)
         );
         around.check.appended(self.at, &entry, leads);
+        if leads {
+            let (now, rate) = (around.kernel.now(), self.clock.rate_permille);
+            around.check.made(self.at, &entry, now, rate);
+        }
         self.batch.push(entry);
     }
 
@@ -186,6 +190,7 @@ impl Process {
                 self.in_step = Some((*leader, *epoch));
                 if *leader == self.sid {
                     around.check.established(self.at, *epoch);
+                    around.check.leads(self.at, around.kernel.now());
                 }
                 around.check.in_step(self.at, *leader, *epoch);
             }

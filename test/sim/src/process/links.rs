@@ -213,6 +213,7 @@ impl Process {
             {
                 link.sid = Some(learner.sid);
             }
+            around.check.heard(self.at, &message);
             if let Message::Snap { zxid } = message {
                 match self.files.begin_intake(zxid) {
                     Ok(arriving) => link.intake = Some(Intake::Arrives(Box::new(arriving))),
