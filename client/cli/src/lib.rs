@@ -80,7 +80,9 @@ pub fn run(args: impl IntoIterator<Item = String>, version: &str) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("Cannot start: {error}"), 1),
     };
+    let entered = runtime.enter();
     let mut shell = Shell::new(asked.clone(), configuration, version, Arc::clone(&screen));
+    drop(entered);
     let exit = session(&runtime, &mut shell, &asked, &screen);
     runtime.block_on(shell.close(false));
     exit

@@ -81,17 +81,20 @@ impl Session {
         }
     }
 
-    /// Ends the session, and says so if `tell`.
+    /// Ends the session. If `tell`, what happens to watched znodes by that is printed, and then the end.
     pub(crate) async fn close(&self, tell: bool) {
         let was_alive = self.is_alive();
+        self.teller.hold(SessionState::Closed);
+        self.watches.flush().await;
         if !tell {
-            self.teller.hold(SessionState::Closed);
+            self.watches.clear();
+        }
+        self.client.close().await;
+        if tell && was_alive {
+            self.watches.flush().await;
+            self.watches.on_state(SessionState::Closed);
         }
         self.watches.clear();
-        self.client.close().await;
-        if was_alive {
-            self.teller.tell(SessionState::Closed);
-        }
     }
 }
 

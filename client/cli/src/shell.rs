@@ -173,7 +173,7 @@ impl Shell {
             "help" | "?" | "h" => return self.help(words.get(1)),
             "redo" if words.len() > 1 => return self.redo(&words[1]).await,
             "history" => self.show_history(),
-            "printwatches" => self.print_watches(words.get(1)),
+            "printwatches" => self.print_watches(words.get(1)).await,
             "connect" => {
                 let host = words.get(1).cloned().unwrap_or_else(|| self.host.clone());
                 self.connect(&host).await?;
@@ -192,6 +192,7 @@ impl Shell {
             self.close(true).await;
             return Ok(json!({ "closed": true }));
         }
+        let given = run::read(command, words)?;
         if needs_server(command)
             && !session.await_server(self.asked.timeout).await
             && session.is_alive()
@@ -208,7 +209,7 @@ impl Shell {
             watches: &self.watches,
             version: &self.version,
         };
-        run::run(&context, command, words).await
+        run::run(&context, command, &given).await
     }
 
     fn help(&self, name: Option<&String>) -> Done {
@@ -252,13 +253,16 @@ impl Shell {
         json!({ "history": commands })
     }
 
-    fn print_watches(&self, word: Option<&String>) -> Value {
+    async fn print_watches(&self, word: Option<&String>) -> Value {
         match word {
             None => {
                 let state = if self.watches.is_on() { "on" } else { "off" };
                 self.screen.say(&format!("printwatches is {state}"));
             }
-            Some(word) => self.watches.set_on(word == "on"),
+            Some(word) => {
+                self.watches.flush().await;
+                self.watches.set_on(word == "on");
+            }
         }
         json!({ "printwatches": self.watches.is_on() })
     }

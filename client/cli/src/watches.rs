@@ -1,13 +1,17 @@
 //! The watches of this session, and what is printed when one of them fires.
 //!
 //! Apache's shell has one watcher for everything: an event is printed once, however many watches of the path ask for it,
-//! and a watch that is set twice is one watch. Here each watch is a handle of its own, so both are seen to.
+//! and a watch that is set twice is one watch. Here each watch is a handle of its own, so both are seen to, and the
+//! order of the events is found again.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use zabra_client::{OneshotWatch, SessionState, WatchStream, WatchedEvent};
 use zabra_proto::{EventKind, RemoveWatchesKind, Zxid};
@@ -16,6 +20,9 @@ use crate::screen::Screen;
 
 /// How many printed events are remembered, to print each once.
 const REMEMBERED: usize = 64;
+
+/// How long further events are waited for after one, to print them in their order.
+const GATHERING: Duration = Duration::from_millis(5);
 
 /// A kind of watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,21 +79,98 @@ struct Inner {
     /// `printwatches`.
     on: AtomicBool,
     held: Mutex<BTreeMap<(String, Kind), AbortHandle>>,
-    /// What was printed last. Events of servers that tell no zxid are not among them: they cannot be told apart.
-    printed: Mutex<VecDeque<(EventKind, String, Zxid)>>,
+    /// To the task that prints.
+    news: UnboundedSender<News>,
+}
+
+/// What the task that prints is told.
+enum News {
+    Event(Event),
+    /// Somebody waits until all before it is printed.
+    Flush(oneshot::Sender<()>),
+}
+
+/// An event of a znode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Event {
+    /// Servers before 3.9 do not tell it.
+    zxid: Option<Zxid>,
+    kind: EventKind,
+    path: String,
+}
+
+impl Event {
+    /// In the order of the transactions; of one transaction, what happened to the znode before what its parent sees.
+    fn order(&self) -> (Option<Zxid>, bool) {
+        (self.zxid, self.kind == EventKind::NodeChildrenChanged)
+    }
 }
 
 impl Watches {
-    /// No watches yet.
+    /// No watches yet. Called in a runtime.
     pub(crate) fn new(screen: Arc<Screen>) -> Self {
+        let (news, received) = mpsc::unbounded_channel();
         let inner = Inner {
             screen,
             on: AtomicBool::new(true),
             held: Mutex::default(),
-            printed: Mutex::default(),
+            news,
         };
-        Self {
+        let watches = Self {
             inner: Arc::new(inner),
+        };
+        tokio::spawn(watches.clone().print_events(received));
+        watches
+    }
+
+    /// Prints events as they come, in their order, each once.
+    async fn print_events(self, mut received: UnboundedReceiver<News>) {
+        // Events of servers that tell no zxid cannot be told apart, and are not among these.
+        let mut printed = VecDeque::with_capacity(REMEMBERED);
+        while let Some(first) = received.recv().await {
+            if matches!(first, News::Event(_)) {
+                tokio::time::sleep(GATHERING).await;
+            }
+            let (mut events, mut waiting) = (Vec::new(), Vec::new());
+            let mut next = Some(first);
+            while let Some(news) = next {
+                match news {
+                    News::Event(event) => events.push(event),
+                    News::Flush(sender) => waiting.push(sender),
+                }
+                next = received.try_recv().ok();
+            }
+            events.sort_by_key(Event::order);
+            for event in events {
+                if printed.contains(&event) {
+                    continue;
+                }
+                let zxid = event.zxid.map_or(-1, Zxid::to_wire);
+                self.print(
+                    "SyncConnected",
+                    event_name(event.kind),
+                    Some(&event.path),
+                    zxid,
+                );
+                if event.zxid.is_some() {
+                    printed.truncate(REMEMBERED - 1);
+                    printed.push_front(event);
+                }
+            }
+            for sender in waiting {
+                // Whoever waited may have given up.
+                let _ = sender.send(());
+            }
+        }
+    }
+
+    /// Waits until all events that have come are printed.
+    pub(crate) async fn flush(&self) {
+        // The tasks of watches that were woken come before this one.
+        let _ = tokio::spawn(async {}).await;
+        let (sender, printed) = oneshot::channel();
+        if self.inner.news.send(News::Flush(sender)).is_ok() {
+            let _ = printed.await;
         }
     }
 
@@ -105,7 +189,7 @@ impl Watches {
         self.hold(path, kind, |watches, key| async move {
             if let Ok(event) = watch.await {
                 watches.held().remove(&key);
-                watches.on_event(&event);
+                watches.on_event(event);
             }
         });
     }
@@ -114,7 +198,7 @@ impl Watches {
     pub(crate) fn lasting(&self, path: &str, kind: Kind, mut stream: WatchStream) {
         self.hold(path, kind, |watches, _| async move {
             while let Ok(event) = stream.next().await {
-                watches.on_event(&event);
+                watches.on_event(event);
             }
         });
     }
@@ -164,30 +248,15 @@ impl Watches {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn on_event(&self, event: &WatchedEvent) {
+    fn on_event(&self, event: WatchedEvent) {
         // After a loss of the connection the state is printed; Apache's shell says no more either.
-        let WatchedEvent::Znode { kind, path, zxid } = event else {
-            return;
-        };
-        if let Some(zxid) = zxid {
-            let mut printed = self
+        if let WatchedEvent::Znode { kind, path, zxid } = event {
+            // The task that prints ends with the program.
+            let _ = self
                 .inner
-                .printed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let this = (*kind, path.clone(), *zxid);
-            if printed.contains(&this) {
-                return;
-            }
-            printed.truncate(REMEMBERED - 1);
-            printed.push_front(this);
+                .news
+                .send(News::Event(Event { zxid, kind, path }));
         }
-        self.print(
-            "SyncConnected",
-            event_name(*kind),
-            Some(path),
-            zxid.map_or(-1, Zxid::to_wire),
-        );
     }
 
     /// The session's state has changed.

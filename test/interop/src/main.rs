@@ -9,7 +9,7 @@ use zabra_interop::gap::Figures;
 use zabra_interop::kazoo::Cluster;
 use zabra_interop::peer::{Line, Peer};
 use zabra_interop::step::conclude;
-use zabra_interop::{chaos, directed, files, gap, kazoo, mixed, rolling, words, zkcli};
+use zabra_interop::{chaos, cli, directed, files, gap, kazoo, mixed, rolling, words, zkcli};
 
 /// Operations of the differential scripts in a run that is not long.
 const OPS: u64 = 20_000;
@@ -26,7 +26,7 @@ const ROUNDS_LONG: u32 = 500;
     name = "zabra-interop",
     about = "Real Apache servers and clients against ours"
 )]
-struct Cli {
+struct CommandLine {
     #[command(subcommand)]
     suite: Suite,
     #[command(flatten)]
@@ -109,6 +109,8 @@ enum Suite {
     },
     /// Every command of Apache's zkCli
     Zkcli,
+    /// `zabra cli` beside Apache's zkCli
+    Cli,
     /// Data directories handed from one server to the other and back
     Files,
     /// The four-letter words
@@ -126,6 +128,7 @@ const STANDALONE: &[Suite] = &[
     Suite::Words,
     Suite::Directed,
     Suite::Zkcli,
+    Suite::Cli,
     Suite::Diff,
     Suite::Files,
     Suite::Kazoo { record: false },
@@ -158,22 +161,22 @@ const ENSEMBLES_LONG: &[Suite] = &[
 ];
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let suites = match cli.suite {
+    let line = CommandLine::parse();
+    let suites = match line.suite {
         Suite::Standalone => STANDALONE.to_vec(),
         Suite::Ensembles => ENSEMBLES.to_vec(),
         Suite::All => [STANDALONE, ENSEMBLES].concat(),
         one => vec![one],
     };
-    let is_group = matches!(cli.suite, Suite::Ensembles | Suite::All);
-    let suites = if is_group && cli.how.long {
+    let is_group = matches!(line.suite, Suite::Ensembles | Suite::All);
+    let suites = if is_group && line.how.long {
         [&suites, ENSEMBLES_LONG].concat()
     } else {
         suites
     };
     let mut code = ExitCode::SUCCESS;
     for suite in suites {
-        let (name, result) = run(suite, &cli.how);
+        let (name, result) = run(suite, &line.how);
         if conclude(name, result).is_err() {
             code = ExitCode::FAILURE;
         }
@@ -233,6 +236,7 @@ fn run(suite: Suite, how: &How) -> (&'static str, Result<String>) {
         }
         Suite::Directed => ("directed", directed::run(peer)),
         Suite::Zkcli => ("zkcli", zkcli::run(peer)),
+        Suite::Cli => ("cli", cli::run(peer)),
         Suite::Files => ("files", files::run(peer, how.txns, how.long)),
         Suite::Words => ("words", words::run(peer)),
         Suite::Standalone | Suite::Ensembles | Suite::All => {

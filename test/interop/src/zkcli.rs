@@ -4,6 +4,7 @@
 //! the watch events (printed by a thread of their own) as a list of their own, and the exit code. Masked: dates, the
 //! port and session ids. Zxids are not masked: the same commands must take the same ones.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -107,17 +108,6 @@ fn both<T: Send>(peer: Peer, act: impl Fn(&Server) -> Result<T> + Sync) -> Resul
 
 /// Runs zkCli with `args` as its command, or with `script` on standard input.
 fn zkcli(server: &Server, args: &[&str], script: &str) -> Result<Shown> {
-    let jars = packages::apache(Line::V3_9)?;
-    let mut class_path = Vec::new();
-    for entry in fs::read_dir(&jars)? {
-        let path = entry?.path();
-        // Without JLine zkCli reads plain lines and prints no prompt.
-        if path.extension().is_some_and(|ext| ext == "jar")
-            && !path.to_string_lossy().contains("jline")
-        {
-            class_path.push(path);
-        }
-    }
     let (reader, writer) = std::io::pipe()?;
     let address = format!("127.0.0.1:{}", server.port());
     let mut command = Command::new("java");
@@ -128,7 +118,7 @@ fn zkcli(server: &Server, args: &[&str], script: &str) -> Result<Shown> {
             place::harness().join("peers/logback.xml").display()
         ))
         .arg("-cp")
-        .arg(std::env::join_paths(&class_path)?)
+        .arg(class_path()?)
         .args(["org.apache.zookeeper.ZooKeeperMain", "-server", &address])
         .args(args)
         .env("TZ", "UTC")
@@ -154,8 +144,23 @@ fn zkcli(server: &Server, args: &[&str], script: &str) -> Result<Shown> {
     })
 }
 
+/// The jars of Apache 3.9 without JLine: without it zkCli reads plain lines and prints no prompt.
+pub(crate) fn class_path() -> Result<OsString> {
+    let jars = packages::apache(Line::V3_9)?;
+    let mut class_path = Vec::new();
+    for entry in fs::read_dir(&jars)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ext| ext == "jar")
+            && !path.to_string_lossy().contains("jline")
+        {
+            class_path.push(path);
+        }
+    }
+    Ok(std::env::join_paths(&class_path)?)
+}
+
 /// Splits what was printed into the events and the rest, masked.
-fn split(text: &str) -> (Vec<String>, Vec<String>) {
+pub(crate) fn split(text: &str) -> (Vec<String>, Vec<String>) {
     let (mut lines, mut events) = (Vec::new(), Vec::new());
     for line in text.lines() {
         if line.starts_with("WatchedEvent ") {
@@ -172,7 +177,7 @@ fn split(text: &str) -> (Vec<String>, Vec<String>) {
 }
 
 /// Sorts neighbouring events that watches were removed: the client makes them, several at once in any order.
-fn sort_removals(events: &mut [String]) {
+pub(crate) fn sort_removals(events: &mut [String]) {
     for run in
         events.chunk_by_mut(|a, b| a.contains("WatchRemoved ") && b.contains("WatchRemoved "))
     {
@@ -181,7 +186,7 @@ fn sort_removals(events: &mut [String]) {
 }
 
 /// Sorts the lines below the header of `whoami`: the identities of a connection are a set.
-fn sort_identities(lines: &mut [String]) {
+pub(crate) fn sort_identities(lines: &mut [String]) {
     let identity = |line: &String| {
         ["digest: ", "ip: ", "super: "]
             .iter()
@@ -198,18 +203,26 @@ fn sort_identities(lines: &mut [String]) {
     }
 }
 
-fn is_log(line: &str) -> bool {
+/// Whether a line was logged, at the level of warnings or above.
+pub(crate) fn is_log(line: &str) -> bool {
     let dated = line.len() > 24
         && line.as_bytes()[..4].iter().all(u8::is_ascii_digit)
         && line.as_bytes()[4] == b'-';
     dated && (line.contains(" ERROR ") || line.contains(" WARN "))
 }
 
-fn masked(line: &str) -> String {
+/// A line without dates and session ids.
+pub(crate) fn masked(line: &str) -> String {
     for key in ["ctime = ", "mtime = "] {
         if line.starts_with(key) {
             return format!("{key}#");
         }
+    }
+    if let Some(paths) = line.strip_prefix("[/").and_then(|rest| rest.strip_suffix(']')) {
+        // `getEphemerals`: a set, in the order of the server's hash table.
+        let mut paths: Vec<&str> = paths.split(", /").collect();
+        paths.sort_unstable();
+        return format!("[/{}]", paths.join(", /"));
     }
     match line.strip_prefix("ephemeralOwner = ") {
         Some(owner) if owner != "0x0" => "ephemeralOwner = <session>".to_owned(),
@@ -222,8 +235,8 @@ fn difference(theirs: &Shown, ours: &Shown) -> Option<String> {
     if theirs == ours {
         return None;
     }
-    let mut text = first_difference(&theirs.lines, &ours.lines);
-    text.push_str(&first_difference(&theirs.events, &ours.events));
+    let mut text = difference_of_lines(&theirs.lines, &ours.lines);
+    text.push_str(&difference_of_lines(&theirs.events, &ours.events));
     if theirs.code != ours.code {
         text.push_str(&format!(
             "  exit code: - {:?} + {:?}\n",
@@ -233,7 +246,8 @@ fn difference(theirs: &Shown, ours: &Shown) -> Option<String> {
     Some(text)
 }
 
-fn first_difference(theirs: &[String], ours: &[String]) -> String {
+/// The first lines that differ with what stands before them; nothing when all are the same.
+pub(crate) fn difference_of_lines(theirs: &[String], ours: &[String]) -> String {
     let same = theirs.iter().zip(ours).take_while(|(a, b)| a == b).count();
     if same == theirs.len() && same == ours.len() {
         return String::new();

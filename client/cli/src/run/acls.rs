@@ -68,19 +68,24 @@ pub(super) async fn set(context: &Context<'_>, given: &Given) -> Done {
         }
         return Ok(json!({ "path": path, "stat": json::stat(&stat) }));
     }
-    // The subtree is read first: with the new ACL it may not be readable.
-    let mut paths = Vec::new();
-    walk::visit(context, path, false, |path| paths.push(path.to_owned())).await?;
-    let mut refused = Vec::new();
-    for path in &paths {
-        let Err(error) = context.client.set_acl(path, &entries, version).await else {
+    // Each call is made before the children are asked for: what the new ACL forbids to read is not reached.
+    let mut calls = Vec::new();
+    let visited = walk::visit(context, path, false, |path| {
+        let call = context.client.set_acl(path, &entries, version);
+        calls.push((path.to_owned(), call));
+    });
+    let visited = visited.await;
+    let (znodes, mut refused) = (calls.len(), Vec::new());
+    for (path, call) in calls {
+        let Err(error) = call.await else {
             continue;
         };
         let Some(code) = error.code() else {
-            return Err(error).at(path);
+            return Err(error).at(&path);
         };
-        context.screen.say(&keeper_error(code, Some(path)));
+        context.screen.say(&keeper_error(code, Some(&path)));
         refused.push(json!({ "path": path, "code": code.name() }));
     }
-    Ok(json!({ "path": path, "znodes": paths.len(), "refused": refused }))
+    visited?;
+    Ok(json!({ "path": path, "znodes": znodes, "refused": refused }))
 }

@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 pub(crate) use transfer::Znode;
 
-use zabra_client::{Client, Error};
+use zabra_client::{Client, Error, Misuse};
 use zabra_proto::ErrorCode;
 
 use crate::command::Command;
@@ -44,53 +44,61 @@ pub(crate) struct Context<'a> {
 /// The result of a command.
 pub(crate) type Done = Result<Value, Failure>;
 
-/// Runs a command that needs a session; its own name is the first word.
-pub(crate) async fn run(
-    context: &Context<'_>,
-    command: &'static Command,
-    words: &[String],
-) -> Done {
-    let given = match command.name {
-        // These two take whatever follows.
-        "close" | "whoami" => Given::default(),
-        _ => options::parse(command.options, command.choice, words)
-            .map_err(|error| Failure::options(command, &error))?,
-    };
-    if command.name == "ls" && given.has("?") {
-        context.screen.say(&crate::usage::ls_help(command));
+/// Reads the words of a command, its own name the first.
+///
+/// # Errors
+/// Options that cannot be read, or too few words.
+pub(crate) fn read(command: &'static Command, words: &[String]) -> Result<Given, Failure> {
+    // These two take whatever follows.
+    if matches!(command.name, "close" | "whoami") {
+        return Ok(Given::default());
     }
-    if given.words.len() < command.words_min && command.name != "whoami" {
+    let given = options::parse(command.options, command.choice, words)
+        .map_err(|error| Failure::options(command, &error))?;
+    let asks_help = command.name == "ls" && given.has("?");
+    if given.words.len() < command.words_min && !asks_help {
         return Err(Failure::usage(command));
     }
+    Ok(given)
+}
+
+/// Runs a command that needs a session.
+pub(crate) async fn run(context: &Context<'_>, command: &'static Command, given: &Given) -> Done {
+    if command.name == "ls" && given.has("?") {
+        context.screen.say(&crate::usage::ls_help(command));
+        if given.words.len() < command.words_min {
+            return Err(Failure::usage(command));
+        }
+    }
     match command.name {
-        "ls" => read::ls(context, &given).await,
-        "ls2" => read::ls2(context, &given).await,
-        "get" => read::get(context, &given).await,
-        "stat" => read::stat(context, &given).await,
-        "getAllChildrenNumber" => read::all_children_number(context, &given).await,
-        "getEphemerals" => read::ephemerals(context, &given).await,
-        "sync" => read::sync(context, &given).await,
-        "version" => read::version(context, command, &given),
-        "create" => write::create(context, &given).await,
-        "set" => write::set(context, &given).await,
-        "delete" => write::delete(context, &given).await,
-        "deleteall" | "rmr" => write::delete_all(context, command, &given).await,
-        "addauth" => acls::add_auth(context, &given).await,
+        "ls" => read::ls(context, given).await,
+        "ls2" => read::ls2(context, given).await,
+        "get" => read::get(context, given).await,
+        "stat" => read::stat(context, given).await,
+        "getAllChildrenNumber" => read::all_children_number(context, given).await,
+        "getEphemerals" => read::ephemerals(context, given).await,
+        "sync" => read::sync(context, given).await,
+        "version" => read::version(context, command, given),
+        "create" => write::create(context, given).await,
+        "set" => write::set(context, given).await,
+        "delete" => write::delete(context, given).await,
+        "deleteall" | "rmr" => write::delete_all(context, command, given).await,
+        "addauth" => acls::add_auth(context, given).await,
         "whoami" => acls::who_am_i(context).await,
-        "getAcl" => acls::get(context, &given).await,
-        "setAcl" => acls::set(context, &given).await,
-        "setquota" => quotas::set(context, command, &given).await,
-        "listquota" => quotas::list(context, &given).await,
-        "delquota" => quotas::delete(context, &given).await,
-        "config" => membership::config(context, &given).await,
-        "reconfig" => membership::reconfig(context, command, &given).await,
-        "addWatch" => watching::add(context, command, &given).await,
-        "removewatches" => watching::remove(context, &given).await,
-        "watch" => watching::follow(context, &given).await,
-        "tree" => subtree::tree(context, &given).await,
-        "find" => subtree::find(context, &given).await,
-        "export" => transfer::export(context, &given).await,
-        "import" => transfer::import(context, &given).await,
+        "getAcl" => acls::get(context, given).await,
+        "setAcl" => acls::set(context, given).await,
+        "setquota" => quotas::set(context, command, given).await,
+        "listquota" => quotas::list(context, given).await,
+        "delquota" => quotas::delete(context, given).await,
+        "config" => membership::config(context, given).await,
+        "reconfig" => membership::reconfig(context, command, given).await,
+        "addWatch" => watching::add(context, command, given).await,
+        "removewatches" => watching::remove(context, given).await,
+        "watch" => watching::follow(context, given).await,
+        "tree" => subtree::tree(context, given).await,
+        "find" => subtree::find(context, given).await,
+        "export" => transfer::export(context, given).await,
+        "import" => transfer::import(context, given).await,
         // The shell itself has done it already.
         _ => Ok(Value::Null),
     }
@@ -137,6 +145,10 @@ fn failure(error: Error, path: &str) -> Failure {
         Error::ConnectionLoss | Error::Timeout => ErrorCode::from_code(-4),
         Error::SessionExpired | Error::Closed => ErrorCode::SESSION_EXPIRED,
         Error::AuthFailed => ErrorCode::AUTH_FAILED,
+        Error::Misuse(Misuse::Path { path, error }) => {
+            let text = path::check(path).err();
+            return Failure::text(text.unwrap_or_else(|| error.to_string()));
+        }
         other => return Failure::text(other.to_string()),
     };
     Failure::refused(code, Some(path))

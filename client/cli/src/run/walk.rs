@@ -44,7 +44,8 @@ pub(super) async fn each<I, T>(
     }
 }
 
-/// Hands each path on: the path itself, its children, then what is below the first child, and so on.
+/// Hands each path on: the path itself, its children, then what is below the first child, and so on. A path is handed on
+/// before its children are asked for.
 ///
 /// A znode that goes meanwhile is passed over.
 ///
@@ -56,11 +57,9 @@ pub(super) async fn visit(
     watch: bool,
     mut on_path: impl FnMut(&str),
 ) -> Result<(), Failure> {
-    let mut lists = lists(context, vec![root.to_owned()], watch).await?;
-    if let Some((_, Err(error))) = lists.pop_if(|(_, list)| list.is_err()) {
-        return Err(error).at(root);
-    }
+    context.client.get(root).await.at(root)?;
     on_path(root);
+    let mut lists = lists(context, vec![root.to_owned()], watch).await?;
     while let Some((path, list)) = lists.pop() {
         let mut names = match list {
             Err(error) if error.is(ErrorCode::NO_NODE) => continue,

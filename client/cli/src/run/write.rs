@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::json;
 use zabra_client::{CreateMode, CreateOptions, Error};
 use zabra_proto::{Acl, ErrorCode};
@@ -25,6 +26,12 @@ const IN_FLIGHT: usize = 10;
 
 /// The longest time to live, in ms (features CI-35).
 const TTL_MAX: i64 = 0xff_ffff_ffff;
+
+/// As Java reads base64: padding may be left out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// `create [-s] [-e] [-c] [-t ttl] path [data] [acl]`.
 pub(super) async fn create(context: &Context<'_>, given: &Given) -> Done {
@@ -122,7 +129,7 @@ pub(super) fn entries(context: &Context<'_>, text: &str) -> Vec<Acl<'static>> {
 pub(super) async fn set(context: &Context<'_>, given: &Given) -> Done {
     let text = given.word(2).unwrap_or_default();
     let data = if given.has("b") {
-        let data = STANDARD.decode(text);
+        let data = BASE64.decode(text);
         data.map_err(|error| Failure::text(format!("The data is not base64: {error}")))?
     } else {
         text.as_bytes().to_vec()
