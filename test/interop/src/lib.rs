@@ -24,6 +24,7 @@ pub mod mixed;
 pub mod packages;
 pub mod peer;
 pub mod place;
+pub mod recipes;
 pub mod rolling;
 pub mod scene;
 pub mod step;

@@ -9,7 +9,9 @@ use zabra_interop::gap::Figures;
 use zabra_interop::kazoo::Cluster;
 use zabra_interop::peer::{Line, Peer};
 use zabra_interop::step::conclude;
-use zabra_interop::{chaos, cli, directed, files, gap, kazoo, mixed, rolling, words, zkcli};
+use zabra_interop::{
+    chaos, cli, directed, files, gap, kazoo, mixed, recipes, rolling, words, zkcli,
+};
 
 /// Operations of the differential scripts in a run that is not long.
 const OPS: u64 = 20_000;
@@ -111,6 +113,8 @@ enum Suite {
     Zkcli,
     /// `zabra cli` beside Apache's zkCli
     Cli,
+    /// The recipes beside those of Curator and kazoo
+    Recipes,
     /// Data directories handed from one server to the other and back
     Files,
     /// The four-letter words
@@ -129,6 +133,7 @@ const STANDALONE: &[Suite] = &[
     Suite::Directed,
     Suite::Zkcli,
     Suite::Cli,
+    Suite::Recipes,
     Suite::Diff,
     Suite::Files,
     Suite::Kazoo { record: false },
@@ -237,6 +242,7 @@ fn run(suite: Suite, how: &How) -> (&'static str, Result<String>) {
         Suite::Directed => ("directed", directed::run(peer)),
         Suite::Zkcli => ("zkcli", zkcli::run(peer)),
         Suite::Cli => ("cli", cli::run(peer)),
+        Suite::Recipes => ("recipes", recipes::run(peer)),
         Suite::Files => ("files", files::run(peer, how.txns, how.long)),
         Suite::Words => ("words", words::run(peer)),
         Suite::Standalone | Suite::Ensembles | Suite::All => {

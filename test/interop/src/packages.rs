@@ -18,14 +18,29 @@ use crate::step::{Missing, step};
 /// # Errors
 /// [`Missing`] when there is no Maven or Java or the packages cannot be had.
 pub fn apache(line: Line) -> Result<PathBuf> {
-    let name = format!("apache-{line}");
-    let pom = place::harness().join("peers").join(&name).join("pom.xml");
+    jars(
+        &format!("apache-{line}"),
+        &format!("Apache ZooKeeper {line}"),
+    )
+}
+
+/// The folder with the jars of Apache Curator, installed if need be.
+///
+/// # Errors
+/// As [`apache`].
+pub fn curator() -> Result<PathBuf> {
+    jars("curator", "Apache Curator")
+}
+
+/// The jars that the `pom.xml` of a peer names.
+fn jars(name: &str, what: &str) -> Result<PathBuf> {
+    let pom = place::harness().join("peers").join(name).join("pom.xml");
     let text = fs::read_to_string(&pom).with_context(|| format!("{}", pom.display()))?;
-    let jars = place::installed().join(&name);
+    let jars = place::installed().join(name);
     if installed_from(&jars, &text) {
         return Ok(jars);
     }
-    step(format_args!("install Apache ZooKeeper {line}"), || {
+    step(format_args!("install {what}"), || {
         require("java", "-version")?;
         require("mvn", "-version")?;
         let fresh = place::installed().join(format!("{name}.new"));
