@@ -154,7 +154,7 @@ impl Builder {
             self.connect_string.parse().map_err(Misuse::ConnectString)?;
         let runtime = Handle::try_current().map_err(|_| Misuse::NoRuntime)?;
         let hosts = Hosts::new(hosts, fastrand::u64(..));
-        let shared = Arc::new(Shared::new(Chroot::new(chroot), |now| {
+        let shared = Arc::new(Shared::new(|now| {
             Cnxn::new(self.options, hosts, self.session, now)
         }));
         for credentials in self.credentials {
@@ -162,6 +162,6 @@ impl Builder {
             let _ = shared.lock().cnxn.add_auth(credentials, None);
         }
         runtime.spawn(drive(Arc::clone(&shared)));
-        Ok(Client::new(shared))
+        Ok(Client::new(shared, Chroot::new(chroot)))
     }
 }

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use zabra_cnxn::{CallError, Reply};
 use zabra_jute::{Decode, Reader};
 
 use crate::Error;
-use crate::shared::{Answer, Shared};
+use crate::chroot::Chroot;
+use crate::shared::Answer;
 use crate::watch::Registered;
 
 /// The result of a call, to be awaited.
@@ -31,7 +31,7 @@ pub(crate) type Finish<T> = fn(Parts, Result<Reply, CallError>) -> Result<T, Err
 pub(crate) struct Parts {
     /// The path as the caller wrote it.
     pub(crate) path: String,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) chroot: Chroot,
     pub(crate) watch: Option<Registered>,
 }
 

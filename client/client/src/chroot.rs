@@ -1,6 +1,7 @@
 //! The znode under which a client lives.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use zabra_proto::path;
 
@@ -8,12 +9,20 @@ use crate::Misuse;
 
 /// A prefix of all paths of a client (features CL-01): put in front of what goes out, taken off what comes back.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Chroot(String);
+pub(crate) struct Chroot(Arc<str>);
 
 impl Chroot {
     /// `None` is the root.
     pub(crate) fn new(chroot: Option<String>) -> Self {
-        Self(chroot.unwrap_or_default())
+        Self(chroot.unwrap_or_default().into())
+    }
+
+    /// A prefix behind this one.
+    pub(crate) fn below(&self, path: &str) -> Result<Self, Misuse> {
+        match path {
+            "/" => Ok(self.clone()),
+            path => Ok(Self(self.full(path)?.into())),
+        }
     }
 
     /// The path as the server knows it.
@@ -29,12 +38,12 @@ impl Chroot {
             Some(parent) => checked(path, parent)?,
             None => checked(path, path)?,
         }
-        Ok(Cow::Owned([self.0.as_str(), path].concat()))
+        Ok(Cow::Owned([&*self.0, path].concat()))
     }
 
     /// Any string, as of `ephemerals`.
     pub(crate) fn join<'a>(&self, path: &'a str) -> Cow<'a, str> {
-        match (self.0.as_str(), path) {
+        match (&*self.0, path) {
             ("", path) => Cow::Borrowed(path),
             (chroot, "/") => Cow::Owned(chroot.to_owned()),
             (chroot, path) => Cow::Owned([chroot, path].concat()),
@@ -43,7 +52,7 @@ impl Chroot {
 
     /// The path as the client knows it. What is not below the chroot stays as it is: `/zookeeper/config`.
     pub(crate) fn strip(&self, full: String) -> String {
-        match full.strip_prefix(&self.0) {
+        match full.strip_prefix(&*self.0) {
             Some("") if !self.0.is_empty() => "/".to_owned(),
             Some(path) if path.starts_with('/') && !self.0.is_empty() => path.to_owned(),
             _ => full,
@@ -72,6 +81,14 @@ mod tests {
         for foreign in ["/app/xy", "/zookeeper/config", "/"] {
             assert_eq!(chroot.strip(foreign.to_owned()), foreign);
         }
+    }
+
+    #[test]
+    fn a_chroot_may_be_below_another() {
+        let chroot = Chroot::new(None).below("/a").unwrap().below("/b").unwrap();
+        assert_eq!(chroot.full("/c").unwrap(), "/a/b/c");
+        assert_eq!(chroot.below("/").unwrap().full("/c").unwrap(), "/a/b/c");
+        assert!(chroot.below("x").is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use zabra_jute::Encode;
 use zabra_proto::{OpCode, SessionId, Zxid};
 
 use crate::call::{Finish, Parts};
+use crate::chroot::Chroot;
 use crate::shared::Shared;
 use crate::states::States;
 use crate::watch::{Registered, Sink};
@@ -22,6 +23,7 @@ use crate::{Builder, Call, Error, Misuse};
 #[derive(Debug, Clone)]
 pub struct Client {
     handle: Arc<Handle>,
+    chroot: Chroot,
 }
 
 /// Closes the session with the last clone.
@@ -37,9 +39,10 @@ impl Drop for Handle {
 }
 
 impl Client {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, chroot: Chroot) -> Self {
         Self {
             handle: Arc::new(Handle { shared }),
+            chroot,
         }
     }
 
@@ -57,6 +60,19 @@ impl Client {
     /// Those of [`Builder::connect`].
     pub async fn connect(connect_string: &str) -> Result<Self, Error> {
         Self::builder(connect_string).connect().await
+    }
+
+    /// The same session, with all paths below a znode: the prefix is put in front of what goes out and taken off what comes
+    /// back, events included. The znode is not created by this; [`Client::ensure_path`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::Path`].
+    pub fn namespace(&self, path: &str) -> Result<Self, Error> {
+        Ok(Self {
+            handle: Arc::clone(&self.handle),
+            chroot: self.chroot.below(path)?,
+        })
     }
 
     /// The session's state.
@@ -146,10 +162,14 @@ impl Client {
         &self.handle.shared
     }
 
+    pub(crate) fn chroot(&self) -> &Chroot {
+        &self.chroot
+    }
+
     pub(crate) fn parts(&self, path: String, watch: Option<Registered>) -> Parts {
         Parts {
             path,
-            shared: Arc::clone(self.shared()),
+            chroot: self.chroot.clone(),
             watch,
         }
     }
@@ -187,7 +207,7 @@ impl Client {
         kind: WatchKind,
         finish: Finish<T>,
     ) -> Call<T> {
-        let sink = Arc::new(Sink::default());
+        let sink = Arc::new(Sink::new(self.chroot.clone()));
         let mut id = None;
         let answer = self.shared().call(op, body, |inner| {
             let watcher = inner.cnxn.next_watcher();

@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod blocking;
 mod builder;
 mod call;
 mod chroot;
@@ -24,6 +25,7 @@ mod create;
 mod data;
 mod driver;
 mod error;
+pub mod framework;
 mod link;
 mod membership;
 mod multi_read;
@@ -41,6 +43,7 @@ pub use client::Client;
 pub use create::{CREATOR_ACL, CreateOptions, Created, OPEN_ACL, READ_ACL};
 pub use data::Data;
 pub use error::{Error, Misuse};
+pub use framework::{Parents, RetryPolicy};
 pub use membership::Reconfigure;
 pub use multi_read::{MultiRead, ReadResult};
 pub use states::States;

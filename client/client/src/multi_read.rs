@@ -72,7 +72,7 @@ impl MultiRead {
     }
 
     fn add(mut self, op: OpCode, path: &str) -> Self {
-        match self.client.shared().chroot.full(path) {
+        match self.client.chroot().full(path) {
             Ok(path) => {
                 let read = PathWatchRequest { path, watch: false };
                 encode_element(op, &read, &mut self.body);

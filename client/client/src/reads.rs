@@ -152,12 +152,12 @@ impl Client {
     ///
     /// `UNIMPLEMENTED` by servers before 3.6.
     pub fn ephemerals(&self, prefix: &str) -> Call<Vec<String>> {
-        let full = self.shared().chroot.join(prefix);
+        let full = self.chroot().join(prefix);
         let body = GetEphemeralsRequest { prefix: Some(full) };
         self.send(OpCode::GetEphemerals, prefix, &body, |parts, reply| {
             parts.record(reply, |parts, r| {
                 let paths = strings(NamesResponse::decode(r)?.names).into_iter();
-                Ok(paths.map(|path| parts.shared.chroot.strip(path)).collect())
+                Ok(paths.map(|path| parts.chroot.strip(path)).collect())
             })
         })
     }
@@ -180,7 +180,7 @@ impl Client {
     }
 
     fn read<T>(&self, op: OpCode, path: &str, finish: Finish<T>) -> Call<T> {
-        match self.shared().chroot.full(path) {
+        match self.chroot().full(path) {
             Ok(path_full) => {
                 let body = PathWatchRequest {
                     path: path_full,
@@ -199,7 +199,7 @@ impl Client {
         kind: WatchKind,
         finish: Finish<T>,
     ) -> Call<T> {
-        match self.shared().chroot.full(path) {
+        match self.chroot().full(path) {
             Ok(full) => self.watching_at(op, (path, &full), kind, finish),
             Err(misuse) => Call::failed(misuse),
         }
@@ -220,7 +220,7 @@ impl Client {
     }
 
     fn path_request<T>(&self, op: OpCode, path: &str, finish: Finish<T>) -> Call<T> {
-        match self.shared().chroot.full(path) {
+        match self.chroot().full(path) {
             Ok(full) => self.send(op, path, &PathRequest { path: full }, finish),
             Err(misuse) => Call::failed(misuse),
         }

@@ -11,8 +11,7 @@ use zabra_cnxn::{After, CallError, Cnxn, Output, Reply, SessionState, Watched, W
 use zabra_jute::Encode;
 use zabra_proto::{MonoMillis, OpCode};
 
-use crate::chroot::Chroot;
-use crate::watch::{Sink, WatchedEvent};
+use crate::watch::Sink;
 
 /// Where a call's result goes.
 pub(crate) type Caller = oneshot::Sender<Result<Reply, CallError>>;
@@ -21,7 +20,6 @@ pub(crate) type Answer = oneshot::Receiver<Result<Reply, CallError>>;
 /// The session, and the way to the task that carries its bytes.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) chroot: Chroot,
     /// What the session's milliseconds count from.
     start: Instant,
     inner: Mutex<Inner>,
@@ -39,7 +37,7 @@ pub(crate) struct Inner {
 }
 
 impl Shared {
-    pub(crate) fn new(chroot: Chroot, cnxn: impl FnOnce(MonoMillis) -> Cnxn<Caller>) -> Self {
+    pub(crate) fn new(cnxn: impl FnOnce(MonoMillis) -> Cnxn<Caller>) -> Self {
         let inner = Inner {
             cnxn: cnxn(MonoMillis(0)),
             sinks: HashMap::new(),
@@ -48,7 +46,6 @@ impl Shared {
             task: None,
         };
         Self {
-            chroot,
             start: Instant::now(),
             inner: Mutex::new(inner),
         }
@@ -145,7 +142,7 @@ impl Shared {
     fn event(&self, watcher: WatcherId, event: Watched) {
         let sink = self.lock().sinks.get(&watcher).cloned();
         if let Some(sink) = sink {
-            sink.put(WatchedEvent::new(event, &self.chroot));
+            sink.put(event);
         }
     }
 }

@@ -88,7 +88,7 @@ impl Transaction {
         options: impl Into<CreateOptions>,
     ) -> Self {
         let options = options.into();
-        let chroot = &self.client.shared().chroot;
+        let chroot = self.client.chroot();
         let full = match options.mode().is_sequential() {
             true => chroot.full_sequential(path),
             false => chroot.full(path),
@@ -181,7 +181,7 @@ impl Transaction {
     }
 
     fn add(mut self, path: &str, encode: impl FnOnce(&str, &mut Vec<u8>)) -> Self {
-        match self.client.shared().chroot.full(path) {
+        match self.client.chroot().full(path) {
             Ok(full) => {
                 self.paths.push(path.to_owned());
                 encode(&full, &mut self.body);
@@ -234,7 +234,7 @@ fn results(
         if header.done {
             return Ok((results, codes));
         }
-        let strip = |path: std::borrow::Cow<'_, str>| parts.shared.chroot.strip(path.into_owned());
+        let strip = |path: std::borrow::Cow<'_, str>| parts.chroot.strip(path.into_owned());
         results.push(match OpCode::from_code(header.kind) {
             Some(OpCode::Create) => TransactionResult::Created(Created {
                 path: strip(PathResponse::decode(r)?.path),

@@ -32,7 +32,7 @@ pub enum WatchedEvent {
 }
 
 impl WatchedEvent {
-    pub(crate) fn new(event: Watched, chroot: &Chroot) -> Self {
+    fn new(event: Watched, chroot: &Chroot) -> Self {
         match event {
             Watched::Znode { kind, path, zxid } => Self::Znode {
                 kind,
@@ -63,8 +63,12 @@ impl WatchedEvent {
 }
 
 /// Events on their way from the session to a watch.
-#[derive(Debug, Default)]
-pub(crate) struct Sink(Mutex<Waiting>);
+#[derive(Debug)]
+pub(crate) struct Sink {
+    /// Of whom it is for.
+    chroot: Chroot,
+    waiting: Mutex<Waiting>,
+}
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -75,12 +79,20 @@ struct Waiting {
 }
 
 impl Sink {
+    pub(crate) fn new(chroot: Chroot) -> Self {
+        Self {
+            chroot,
+            waiting: Mutex::default(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Over the bound all that waits is worth no more than the advice to read again (P95).
-    pub(crate) fn put(&self, event: WatchedEvent) {
+    pub(crate) fn put(&self, event: Watched) {
+        let event = WatchedEvent::new(event, &self.chroot);
         let mut waiting = self.lock();
         if waiting.events.len() >= EVENTS_MAX {
             waiting.events.clear();

@@ -20,7 +20,7 @@ impl Client {
     ///
     /// `UNIMPLEMENTED` by servers before 3.6.
     pub fn watch(&self, path: &str, mode: WatchAddMode) -> Call<WatchStream> {
-        let full = match self.shared().chroot.full(path) {
+        let full = match self.chroot().full(path) {
             Ok(full) => full,
             Err(misuse) => return Call::failed(misuse),
         };
@@ -52,7 +52,7 @@ impl Client {
     ///
     /// `NO_WATCHER`; `MARSHALLING_ERROR` by servers before 3.9 for the two persistent kinds.
     pub fn remove_watches(&self, path: &str, kind: RemoveWatchesKind, local: bool) -> Call<()> {
-        let full = match self.shared().chroot.full(path) {
+        let full = match self.chroot().full(path) {
             Ok(full) => full,
             Err(misuse) => return Call::failed(misuse),
         };
@@ -75,7 +75,7 @@ impl Client {
     ///
     /// `NO_WATCHER` if it does not.
     pub fn check_watches(&self, path: &str, kind: RemoveWatchesKind) -> Call<()> {
-        match self.shared().chroot.full(path) {
+        match self.chroot().full(path) {
             Ok(full) => {
                 let body = WatchesRequest { path: full, kind };
                 self.send(OpCode::CheckWatches, path, &body, Parts::nothing)

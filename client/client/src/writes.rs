@@ -43,7 +43,7 @@ impl Client {
         data: &[u8],
         options: &CreateOptions,
     ) -> Result<Call<Created>, Misuse> {
-        let chroot = &self.shared().chroot;
+        let chroot = self.chroot();
         let full = match options.mode.is_sequential() {
             true => chroot.full_sequential(path)?,
             false => chroot.full(path)?,
@@ -53,7 +53,7 @@ impl Client {
             parts.record(reply, |parts, r| {
                 let response = Create2Response::decode(r)?;
                 Ok(Created {
-                    path: parts.shared.chroot.strip(response.path.into_owned()),
+                    path: parts.chroot.strip(response.path.into_owned()),
                     stat: Some(response.stat),
                 })
             })
@@ -87,7 +87,7 @@ impl Client {
     ///
     /// `NO_NODE`, `NO_AUTH`, `BAD_VERSION`, `QUOTA_EXCEEDED`.
     pub fn set(&self, path: &str, data: impl AsRef<[u8]>, version: Option<i32>) -> Call<Stat> {
-        match self.shared().chroot.full(path) {
+        match self.chroot().full(path) {
             Ok(full) => {
                 let body = SetDataRequest {
                     path: full,
@@ -106,7 +106,7 @@ impl Client {
     ///
     /// `NO_NODE`, `NO_AUTH` (on the parent), `BAD_VERSION`, `NOT_EMPTY`.
     pub fn delete(&self, path: &str, version: Option<i32>) -> Call<()> {
-        match self.shared().chroot.full(path) {
+        match self.chroot().full(path) {
             Ok(full) => {
                 let body = DeleteRequest {
                     path: full,
@@ -124,7 +124,7 @@ impl Client {
     ///
     /// `NO_NODE`, `NO_AUTH`, `BAD_VERSION`, `INVALID_ACL`.
     pub fn set_acl(&self, path: &str, acl: &[Acl<'static>], version: Option<i32>) -> Call<Stat> {
-        match self.shared().chroot.full(path) {
+        match self.chroot().full(path) {
             Ok(full) => {
                 let body = SetAclRequest {
                     path: full,

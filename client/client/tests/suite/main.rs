@@ -4,6 +4,7 @@
 
 mod conduct;
 mod failover;
+mod framework;
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@
 
 mod links;
 mod order;
-mod proxy;
+pub(crate) mod proxy;
 mod sessions;
 mod watches;
 mod znodes;
