@@ -11,8 +11,11 @@ pub(crate) fn complete(line: &str, children: impl FnOnce(&str) -> Vec<String>) -
     let (start, word) = words::last(line);
     let before = words::split(&line[..start]);
     if word.starts_with('/') {
-        let quoted = start > 0 && line[..start].ends_with(['"', '\'']);
-        return (start, paths(word, quoted, children));
+        let quote = line[..start]
+            .chars()
+            .next_back()
+            .filter(|c| matches!(c, '"' | '\''));
+        return (start, paths(word, quote, children));
     }
     match before.first().map(String::as_str) {
         None | Some("help" | "?" | "h") => (start, commands(word)),
@@ -47,24 +50,29 @@ fn matching<'a>(names: impl Iterator<Item = &'a str>, word: &str) -> Vec<String>
     found
 }
 
-fn paths(word: &str, quoted: bool, children: impl FnOnce(&str) -> Vec<String>) -> Vec<String> {
+/// The paths that go on from `word`, behind the quote that stands open, if one does.
+fn paths(
+    word: &str,
+    quote: Option<char>,
+    children: impl FnOnce(&str) -> Vec<String>,
+) -> Vec<String> {
     let cut = word.rfind('/').unwrap_or_default();
     let parent = if cut == 0 { "/" } else { &word[..cut] };
     let prefix = &word[cut + 1..];
     let mut names = children(parent);
+    names.retain(|name| name.starts_with(prefix));
     names.sort();
-    let found = names.into_iter().filter(|name| name.starts_with(prefix));
-    found
-        .map(|name| {
-            let path = format!("{}/{name}", &word[..cut]);
-            // A quote must open before a blank.
-            if !quoted && path.contains(' ') {
-                format!("\"{path}")
-            } else {
-                path
-            }
-        })
-        .collect()
+    let is_only = names.len() == 1;
+    let paths = names.iter().map(|name| {
+        let path = format!("{}/{name}", &word[..cut]);
+        match quote {
+            // What was opened is closed when there is nothing to choose.
+            Some(quote) if is_only => format!("{path}{quote}"),
+            None if path.contains(' ') => format!("\"{path}{}", if is_only { "\"" } else { "" }),
+            _ => path,
+        }
+    });
+    paths.collect()
 }
 
 #[cfg(test)]
@@ -93,6 +101,7 @@ mod tests {
         assert_eq!(of("ls /"), ["\"/a c", "/ab", "/b"]);
         assert_eq!(of("ls -s /ab/"), ["/ab/x"]);
         assert_eq!(of("ls '/a"), ["/a c", "/ab"]);
+        assert_eq!(of("ls '/a "), ["/a c'"]);
         assert!(of("ls /none/").is_empty());
         assert_eq!(complete("get /a", |_| Vec::new()).0, 4);
     }

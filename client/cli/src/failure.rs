@@ -52,6 +52,16 @@ impl Failure {
         }
     }
 
+    /// The same for who sits at the terminal: what may have been meant, rather than all there is.
+    pub(crate) fn unknown_with_advice(name: &str) -> Self {
+        let mut failure = Self::unknown(name);
+        if let Some(nearest) = usage::nearest(name) {
+            failure.text.push_str(&format!("; perhaps {nearest}?"));
+        }
+        failure.text.push_str("\n`help` lists the commands");
+        failure
+    }
+
     /// A server, or the client in its place, refused.
     pub(crate) fn refused(code: ErrorCode, path: Option<&str>) -> Self {
         Self {

@@ -46,6 +46,14 @@ impl Screen {
         *self.printer.lock().unwrap_or_else(PoisonError::into_inner) = Some(printer);
     }
 
+    /// Whether this is a session at a terminal.
+    pub(crate) fn has_prompt(&self) -> bool {
+        self.printer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+    }
+
     /// Whether results are JSON values.
     pub(crate) const fn is_json(&self) -> bool {
         self.json

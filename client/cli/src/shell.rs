@@ -166,6 +166,9 @@ impl Shell {
     async fn command(&mut self, words: &[String]) -> Done {
         let name = words.first().map_or("", String::as_str);
         let Some(command) = command::find(name) else {
+            if self.screen.has_prompt() {
+                return Err(Failure::unknown_with_advice(name));
+            }
             self.screen.note(&usage::all());
             return Err(Failure::unknown(name));
         };
@@ -214,7 +217,7 @@ impl Shell {
 
     fn help(&self, name: Option<&String>) -> Done {
         let Some(name) = name else {
-            self.screen.say(&usage::all());
+            self.screen.say(&usage::overview());
             let names: Vec<&str> = command::COMMANDS
                 .iter()
                 .map(|command| command.name)

@@ -18,7 +18,7 @@ use crate::screen::Screen;
 use crate::shell::{Flow, Present, Shell};
 use crate::{completion, history};
 
-/// How long the first prompt waits for a server, so that it tells the state that matters.
+/// How long the first prompt of a session waits for a server, so that it tells the state that matters.
 const FIRST_PROMPT: Duration = Duration::from_secs(1);
 
 /// How long completion waits for a server.
@@ -71,8 +71,14 @@ pub(crate) fn run(
                 let _ = editor.append_history(file);
             }
         }
-        if runtime.block_on(interruptible(shell, &line)) == Flow::Quit {
-            break;
+        // A paste may have brought several.
+        for line in line.lines() {
+            if runtime.block_on(interruptible(shell, line)) == Flow::Quit {
+                return Ok(());
+            }
+            if line.trim_start().starts_with("connect") {
+                runtime.block_on(shell.await_server(FIRST_PROMPT));
+            }
         }
     }
     Ok(())

@@ -23,6 +23,50 @@ pub(crate) fn of(command: &Command) -> String {
     text
 }
 
+/// All commands with a sentence each, as `help` shows them.
+pub(crate) fn overview() -> String {
+    let width = COMMANDS
+        .iter()
+        .map(|command| command.name.len())
+        .max()
+        .unwrap_or_default();
+    let mut text = String::new();
+    for command in COMMANDS
+        .iter()
+        .filter(|command| !matches!(command.name, "?" | "h"))
+    {
+        text.push_str(&format!("  {:width$}  {}\n", command.name, command.help));
+    }
+    text.push_str("`help COMMAND` shows how a command is written.");
+    text
+}
+
+/// The command that was probably meant, if one is near.
+pub(crate) fn nearest(name: &str) -> Option<&'static str> {
+    let near = COMMANDS
+        .iter()
+        .map(|command| (distance(name, command.name), command.name));
+    let (distance, nearest) = near.min()?;
+    (distance * 2 <= name.len() && distance <= 2).then_some(nearest)
+}
+
+/// How many letters must be changed, put in or taken out; capitals are letters like others.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.to_lowercase(), b.to_lowercase());
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, other) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *other);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
 /// One command, as `help` shows it: with the sentence and all of its options.
 pub(crate) fn help(command: &Command) -> String {
     let mut text = format!("{} {}\n  {}", command.name, command.syntax, command.help);
@@ -80,6 +124,19 @@ mod tests {
     fn most_usages_are_one_line() {
         assert_eq!(of(find("version").unwrap()), "version ");
         assert_eq!(of(find("sync").unwrap()), "sync path");
+    }
+
+    #[test]
+    fn a_command_that_is_nearly_right_is_guessed() {
+        assert_eq!(nearest("creat"), Some("create"));
+        assert_eq!(nearest("getacl"), Some("getAcl"));
+        assert_eq!(nearest("dir"), None);
+        assert_eq!(nearest("xyzzy"), None);
+    }
+
+    #[test]
+    fn the_overview_has_a_line_for_each_command_with_a_name() {
+        assert_eq!(overview().lines().count(), COMMANDS.len() - 2 + 1);
     }
 
     #[test]

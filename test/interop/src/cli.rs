@@ -8,6 +8,7 @@
 //!
 //! Without JLine on its class path Apache's shell prints neither prompts nor what it reads; with it, that comes besides.
 
+mod beyond;
 pub mod known;
 
 use std::fs;
@@ -144,6 +145,9 @@ fn on(kind: Peer, scripts: &[(String, String)]) -> Result<Vec<String>> {
             };
             runs.push((args.join(" "), shown));
         }
+        if tool == Tool::Zabra {
+            beyond::check(&server).with_context(|| format!("beyond zkCli, on {kind}"))?;
+        }
         // Fails if the server has ended meanwhile, and shows why.
         server.kill()?;
         Ok(runs)
@@ -172,26 +176,7 @@ fn mask_zxids(lines: &mut [String]) {
 fn shell(tool: Tool, server: &Server, args: &[&str], script: &str) -> Result<Shown> {
     let port = server.port().to_string();
     let address = format!("127.0.0.1:{port}");
-    let mut command = match tool {
-        Tool::Apache => {
-            let mut java = Command::new("java");
-            java.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
-                .arg(format!(
-                    "-Dlogback.configurationFile={}",
-                    place::harness().join("peers/logback.xml").display()
-                ))
-                .arg("-Dfile.encoding=UTF-8")
-                .arg("-cp")
-                .arg(class_path()?)
-                .arg("org.apache.zookeeper.ZooKeeperMain");
-            java
-        }
-        Tool::Zabra => {
-            let mut zabra = Command::new(place::zabra_binary());
-            zabra.arg("cli");
-            zabra
-        }
-    };
+    let mut command = command(tool)?;
     command
         .args(["-server", &address])
         .args(args)
@@ -221,6 +206,30 @@ fn shell(tool: Tool, server: &Server, args: &[&str], script: &str) -> Result<Sho
         events,
         code: output.status.code(),
     })
+}
+
+/// The program of a shell.
+fn command(tool: Tool) -> Result<Command> {
+    match tool {
+        Tool::Apache => {
+            let mut java = Command::new("java");
+            java.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+                .arg(format!(
+                    "-Dlogback.configurationFile={}",
+                    place::harness().join("peers/logback.xml").display()
+                ))
+                .arg("-Dfile.encoding=UTF-8")
+                .arg("-cp")
+                .arg(class_path()?)
+                .arg("org.apache.zookeeper.ZooKeeperMain");
+            Ok(java)
+        }
+        Tool::Zabra => {
+            let mut zabra = Command::new(place::zabra_binary());
+            zabra.arg("cli");
+            Ok(zabra)
+        }
+    }
 }
 
 /// What differs beyond what is decided.

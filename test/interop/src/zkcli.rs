@@ -218,7 +218,10 @@ pub(crate) fn masked(line: &str) -> String {
             return format!("{key}#");
         }
     }
-    if let Some(paths) = line.strip_prefix("[/").and_then(|rest| rest.strip_suffix(']')) {
+    if let Some(paths) = line
+        .strip_prefix("[/")
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
         // `getEphemerals`: a set, in the order of the server's hash table.
         let mut paths: Vec<&str> = paths.split(", /").collect();
         paths.sort_unstable();

@@ -63,16 +63,9 @@ pub const KNOWN: &[Known] = &[
             }
         },
         ours: |shown| {
-            if let Some(at) = shown
-                .out
-                .iter()
-                .position(|line| line.starts_with("ZooKeeper -server"))
-            {
-                let end = shown.out[at + 1..]
-                    .iter()
-                    .take_while(|line| line.starts_with('\t'))
-                    .count();
-                shown.out.drain(at..=at + end);
+            let place = |begin: &str| shown.out.iter().position(|line| line.starts_with(begin));
+            if let (Some(first), Some(last)) = (place("  addWatch"), place("`help COMMAND`")) {
+                shown.out.drain(first..=last);
             }
         },
     },
