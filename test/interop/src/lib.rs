@@ -6,13 +6,14 @@
 //! Not here: tests that need no peer (they live beside the code they test), and performance (`zabra bench`).
 //!
 //! Where to go next: [`packages`] installs the peers, [`peer`] runs them, [`wire`] speaks to them; then one module per
-//! suite: [`kazoo`], [`diff`], [`directed`], [`zkcli`], [`cli`], [`files`], [`words`].
+//! suite: [`kazoo`], [`diff`], [`directed`], [`zkcli`], [`cli`], [`client`], [`files`], [`words`].
 //!
 //! Ensembles are started and broken through [`ensemble`], under the checking client of [`load`]; their suites are
 //! [`mixed`], [`rolling`] and [`chaos`], and [`gap`] for figures.
 
 pub mod chaos;
 pub mod cli;
+pub mod client;
 pub mod diff;
 pub mod directed;
 pub mod ensemble;

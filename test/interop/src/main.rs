@@ -10,7 +10,7 @@ use zabra_interop::kazoo::Cluster;
 use zabra_interop::peer::{Line, Peer};
 use zabra_interop::step::conclude;
 use zabra_interop::{
-    chaos, cli, directed, files, gap, kazoo, mixed, recipes, rolling, words, zkcli,
+    chaos, cli, client, directed, files, gap, kazoo, mixed, recipes, rolling, words, zkcli,
 };
 
 /// Operations of the differential scripts in a run that is not long.
@@ -115,6 +115,8 @@ enum Suite {
     Cli,
     /// The recipes beside those of Curator and kazoo
     Recipes,
+    /// The client library with our server and Apache's, ensembles that lose their leader included
+    Client,
     /// Data directories handed from one server to the other and back
     Files,
     /// The four-letter words
@@ -141,6 +143,7 @@ const STANDALONE: &[Suite] = &[
 
 /// What takes several.
 const ENSEMBLES: &[Suite] = &[
+    Suite::Client,
     Suite::Mixed,
     Suite::Rolling,
     Suite::Chaos {
@@ -242,6 +245,7 @@ fn run(suite: Suite, how: &How) -> (&'static str, Result<String>) {
         Suite::Directed => ("directed", directed::run(peer)),
         Suite::Zkcli => ("zkcli", zkcli::run(peer)),
         Suite::Cli => ("cli", cli::run(peer)),
+        Suite::Client => ("client", client::run(peer, how.long)),
         Suite::Recipes => ("recipes", recipes::run(peer)),
         Suite::Files => ("files", files::run(peer, how.txns, how.long)),
         Suite::Words => ("words", words::run(peer)),
