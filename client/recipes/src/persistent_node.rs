@@ -160,11 +160,15 @@ impl Keeper {
             let data = self.data.borrow_and_update().clone();
             patient.ensure(&self.path, &data, &self.options).await?;
             let (stat, watch) = patient.stat_watched(&self.path).await?;
-            let Some(stat) = stat.filter(|stat| self.is_ours(&patient, stat)) else {
+            let Some(stat) = stat else {
+                // It went right after it was found.
+                continue;
+            };
+            if !self.is_ours(&patient, &stat) {
                 self.tell.send_if_modified(missing);
                 watch.fired().await;
                 continue;
-            };
+            }
             if is_stale {
                 self.set(&patient, &data, &stat).await?;
                 is_stale = false;

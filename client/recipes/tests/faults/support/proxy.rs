@@ -21,6 +21,8 @@ struct Links {
     generation: watch::Sender<u64>,
     /// Messages until the next cut.
     budget: AtomicU64,
+    /// Bytes from the server that were passed on.
+    answered: AtomicU64,
 }
 
 impl Proxy {
@@ -30,6 +32,7 @@ impl Proxy {
         let links = Arc::new(Links {
             generation: watch::Sender::new(0),
             budget: AtomicU64::new(u64::MAX),
+            answered: AtomicU64::new(0),
         });
         let task = tokio::spawn(accept(listener, target, Arc::clone(&links)));
         Self { port, links, task }
@@ -37,6 +40,11 @@ impl Proxy {
 
     pub(crate) const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Bytes from the server that were passed on so far.
+    pub(crate) fn answered(&self) -> u64 {
+        self.links.answered.load(Ordering::SeqCst)
     }
 
     /// Cuts all links now.
@@ -92,18 +100,15 @@ async fn accept(listener: TcpListener, target: Arc<AtomicU16>, links: Arc<Links>
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
+        let (there, back) = (Arc::clone(&links), Arc::clone(&links));
         tokio::spawn(carry(
             from_client,
             to_server,
-            Arc::clone(&links),
+            there,
             generation.clone(),
+            false,
         ));
-        tokio::spawn(carry(
-            from_server,
-            to_client,
-            Arc::clone(&links),
-            generation,
-        ));
+        tokio::spawn(carry(from_server, to_client, back, generation, true));
     }
 }
 
@@ -112,6 +117,7 @@ async fn carry(
     mut to: OwnedWriteHalf,
     links: Arc<Links>,
     mut generation: watch::Receiver<u64>,
+    is_answer: bool,
 ) {
     let mut bytes = vec![0; 64 << 10];
     loop {
@@ -122,6 +128,9 @@ async fn carry(
         };
         match read {
             Ok(length @ 1..) if links.pass() => {
+                if is_answer {
+                    links.answered.fetch_add(length as u64, Ordering::SeqCst);
+                }
                 if to.write_all(&bytes[..length]).await.is_err() {
                     break;
                 }

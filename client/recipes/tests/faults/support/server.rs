@@ -59,6 +59,8 @@ impl Drop for Server {
 fn run(dir: &tempfile::TempDir, port: &AtomicU16) -> Child {
     let mut child = Command::new(binary())
         .args(["server", "-Dzookeeper.extendedTypesEnabled=true"])
+        // Small, so that a restart has little to look through.
+        .arg("-Dzookeeper.preAllocSize=64")
         .arg(dir.path().join("zoo.cfg"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())

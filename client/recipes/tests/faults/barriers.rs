@@ -1,0 +1,89 @@
+//! Barriers under faults.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use zabra_recipes::{Barrier, DoubleBarrier};
+
+use crate::support::{Fault, Scene, rounds, seed, within};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_passes_before_it_is_lifted_and_then_all_do_under_every_fault() {
+    let mut scene = Scene::new(4).await;
+    let mut random = fastrand::Rng::with_seed(seed());
+    let owner = Barrier::new(&scene.members[3].sessions, "/barriers/one");
+    for round in 0..rounds() {
+        within(owner.set()).await.unwrap();
+        let passed = Arc::new(AtomicUsize::new(0));
+        let mut waiting = Vec::new();
+        for member in &scene.members[..3] {
+            let barrier = Barrier::new(&member.sessions, "/barriers/one");
+            let passed = Arc::clone(&passed);
+            waiting.push(tokio::spawn(async move {
+                barrier.wait().await.unwrap();
+                passed.fetch_add(1, Ordering::SeqCst);
+            }));
+        }
+        let fault = Fault::any(&mut random);
+        scene.inflict(fault, random.usize(0..3)).await;
+        assert_eq!(passed.load(Ordering::SeqCst), 0, "round {round}, {fault:?}");
+        within(owner.lift()).await.unwrap();
+        for waiting in waiting {
+            within(waiting).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_go_in_together_and_out_together_over_broken_links() {
+    let scene = Scene::new(3).await;
+    let mut random = fastrand::Rng::with_seed(seed());
+    for round in 0..rounds() {
+        let path = format!("/barriers/double-{}", round % 3);
+        let (there, leaving) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let mut members = Vec::new();
+        for member in &scene.members {
+            let barrier = DoubleBarrier::new(&member.sessions, &path, 3);
+            let (there, leaving) = (Arc::clone(&there), Arc::clone(&leaving));
+            members.push(tokio::spawn(async move {
+                there.fetch_add(1, Ordering::SeqCst);
+                let entered = barrier.enter().await.unwrap();
+                assert_eq!(there.load(Ordering::SeqCst), 3, "in before all were there");
+                leaving.fetch_add(1, Ordering::SeqCst);
+                entered.leave().await.unwrap();
+                assert_eq!(
+                    leaving.load(Ordering::SeqCst),
+                    3,
+                    "out before all wanted out"
+                );
+            }));
+        }
+        let unlucky = &scene.members[random.usize(0..3)];
+        match random.bool() {
+            true => unlucky.proxy.cut(),
+            false => unlucky.proxy.cut_after(random.u64(0..16)),
+        }
+        for member in members {
+            within(member)
+                .await
+                .unwrap_or_else(|error| panic!("round {round}: {error}"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_dies_is_not_waited_for_on_the_way_out() {
+    let scene = Scene::new(2).await;
+    let barrier = |n: usize| DoubleBarrier::new(&scene.members[n].sessions, "/barriers/dies", 2);
+    let (one, two) = (barrier(0), barrier(1));
+    let (one, two) = within(async { tokio::join!(one.enter(), two.enter()) }).await;
+    scene.expire(1).await;
+    within(one.unwrap().leave()).await.unwrap();
+    drop(two);
+    let alone = barrier(0);
+    tokio::select! {
+        biased;
+        _ = alone.enter() => panic!("one of two is not enough"),
+        () = tokio::task::yield_now() => {}
+    }
+}

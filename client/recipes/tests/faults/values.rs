@@ -1,0 +1,208 @@
+//! Numbers and values under faults.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use zabra_client::CreateMode;
+use zabra_recipes::{AtomicLong, AtomicValue, ConfigWatcher, Error, SharedCount, SharedValue};
+
+use crate::support::{Fault, Scene, rounds, seed, within};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sums_are_exact_under_every_fault() {
+    let mut scene = Scene::new(3).await;
+    let mut random = fastrand::Rng::with_seed(seed());
+    let numbers: Vec<AtomicLong> = scene
+        .members
+        .iter()
+        .map(|member| AtomicLong::new(&member.sessions, "/values/sum"))
+        .collect();
+    let (made, in_doubt) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
+    for round in 0..rounds() {
+        let mut workers = Vec::new();
+        for number in &numbers {
+            let number = number.clone();
+            let (made, in_doubt) = (Arc::clone(&made), Arc::clone(&in_doubt));
+            workers.push(tokio::spawn(async move {
+                for _ in 0..2 {
+                    match number.add(1).await {
+                        Ok(done) => {
+                            assert_eq!(done.after, done.before.unwrap_or(0) + 1);
+                            made.fetch_add(1, Ordering::SeqCst);
+                        }
+                        Err(Error::InDoubt { .. }) => drop(in_doubt.fetch_add(1, Ordering::SeqCst)),
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }));
+        }
+        let fault = Fault::any(&mut random);
+        scene.inflict(fault, random.usize(0..3)).await;
+        for worker in workers {
+            within(worker)
+                .await
+                .unwrap_or_else(|error| panic!("round {round}, {fault:?}: {error}"));
+        }
+        let (made, in_doubt) = (made.load(Ordering::SeqCst), in_doubt.load(Ordering::SeqCst));
+        let sum = within(numbers[0].load()).await.unwrap();
+        assert!(
+            (made..=made + in_doubt).contains(&sum),
+            "{sum} of {made} and {in_doubt} in doubt"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_sessions_live_no_sum_is_in_doubt() {
+    let scene = Scene::new(2).await;
+    let mut random = fastrand::Rng::with_seed(seed());
+    let numbers: Vec<AtomicLong> = scene
+        .members
+        .iter()
+        .map(|member| AtomicLong::new(&member.sessions, "/values/exact"))
+        .collect();
+    for round in 0..i64::from(rounds()) {
+        scene.members[random.usize(0..2)]
+            .proxy
+            .cut_after(random.u64(0..6));
+        let (one, two) = within(async { tokio::join!(numbers[0].add(1), numbers[1].add(1)) }).await;
+        one.unwrap();
+        two.unwrap();
+        assert_eq!(within(numbers[0].load()).await.unwrap(), 2 * (round + 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_is_declined_changes_nothing() {
+    let scene = Scene::new(1).await;
+    let value = AtomicValue::new(&scene.members[0].sessions, "/values/declined");
+    assert_eq!(value.update(|_| Ok(None)).await.unwrap(), None);
+    assert_eq!(value.load().await.unwrap(), None);
+    let done = value
+        .update(|before| Ok(before.is_none().then(|| b"first".to_vec())))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((done.before, done.after), (None, b"first".to_vec()));
+    let again = value
+        .update(|before| Ok(before.is_none().then(|| b"second".to_vec())))
+        .await
+        .unwrap();
+    assert_eq!(again, None);
+    let number = AtomicLong::new(&scene.members[0].sessions, "/values/declined");
+    assert!(matches!(number.load().await, Err(Error::Malformed { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_all_who_compare_with_the_same_version_sets_it_under_every_fault() {
+    let mut scene = Scene::new(3).await;
+    let mut random = fastrand::Rng::with_seed(seed());
+    let mut counts = Vec::new();
+    for member in &scene.members {
+        counts.push(Arc::new(
+            within(SharedCount::start(&member.sessions, "/values/count", 0))
+                .await
+                .unwrap(),
+        ));
+    }
+    for round in 0..rounds() {
+        let mut setters = Vec::new();
+        let before = within(counts[0].current()).await.unwrap();
+        for (n, count) in counts.iter().enumerate() {
+            let count = Arc::clone(count);
+            let (before, value) = (before.clone(), i32::try_from(n).unwrap());
+            setters.push(tokio::spawn(
+                async move { count.try_set(&before, value).await },
+            ));
+        }
+        let fault = Fault::any(&mut random);
+        scene.inflict(fault, random.usize(0..3)).await;
+        let mut won = 0;
+        for setter in setters {
+            // In doubt or on an ended session, nobody knows.
+            won += u32::from(matches!(within(setter).await.unwrap(), Ok(true)));
+        }
+        assert!(won <= 1, "round {round}, {fault:?}");
+        let seen = async {
+            while counts[0].set(7).await.is_err() {}
+            while counts[0].current().await.unwrap().value != 7 {
+                tokio::task::yield_now().await;
+            }
+        };
+        within(seen).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_is_followed_through_every_fault() {
+    let mut scene = Scene::new(1).await;
+    let mut random = fastrand::Rng::with_seed(seed());
+    let value = within(SharedValue::start(
+        &scene.members[0].sessions,
+        "/values/value",
+        b"seed",
+    ))
+    .await
+    .unwrap();
+    assert_eq!(value.current().await.unwrap().value, b"seed");
+    let mut last = 0;
+    for round in 0..rounds() {
+        let fault = Fault::any(&mut random);
+        scene.inflict(fault, 0).await;
+        let text = round.to_string();
+        let writer = scene.direct().await;
+        writer.set("/values/value", &text, None).await.unwrap();
+        let seen = async {
+            loop {
+                let current = value.current().await.unwrap();
+                assert!(current.stat.mzxid >= last, "it went back");
+                last = current.stat.mzxid;
+                if current.value == text.as_bytes() {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        within(seen).await;
+        writer.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_that_cannot_be_read_leaves_the_last_good_one() {
+    let mut scene = Scene::new(1).await;
+    let admin = scene.direct().await;
+    let parse = |data: &[u8]| {
+        std::str::from_utf8(data)
+            .map_err(|e| e.to_string())?
+            .parse::<u32>()
+            .map_err(|e| e.to_string())
+    };
+    let mut config = ConfigWatcher::start(&scene.members[0].sessions, "/config", parse);
+    admin
+        .create("/config", "1", CreateMode::Persistent)
+        .await
+        .unwrap();
+    assert_eq!(within(config.current()).await.unwrap().value, 1);
+    admin.set("/config", "nonsense", None).await.unwrap();
+    let faulty = async {
+        while !matches!(config.fault(), Some(Error::Malformed { .. })) {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(faulty).await;
+    assert_eq!(config.current().await.unwrap().value, 1);
+    let mut random = fastrand::Rng::with_seed(seed());
+    for round in 0..rounds() {
+        scene.inflict(Fault::any(&mut random), 0).await;
+        let admin = scene.direct().await;
+        admin
+            .set("/config", (round + 2).to_string(), None)
+            .await
+            .unwrap();
+        let seen = async { while config.changed().await.unwrap().value != round + 2 {} };
+        within(seen).await;
+        admin.close().await;
+    }
+    assert_eq!(config.fault(), None);
+}
