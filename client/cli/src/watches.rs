@@ -270,7 +270,11 @@ impl Watches {
             SessionState::Closed => "Closed",
             SessionState::Connecting | SessionState::Lost => return,
         };
-        self.print(name, "None", None, -1);
+        let is_expected = matches!(name, "SyncConnected" | "ConnectedReadOnly" | "Closed");
+        // A program that reads values wants those of its commands, and to hear what goes wrong.
+        if !(is_expected && self.inner.screen.is_json()) {
+            self.print(name, "None", None, -1);
+        }
     }
 
     fn print(&self, state: &str, name: &str, path: Option<&str>, zxid: i64) {
@@ -296,9 +300,10 @@ pub(crate) const fn event_name(kind: EventKind) -> &'static str {
     }
 }
 
-/// An event for programs.
+/// An event for programs; -1 is no zxid.
 pub(crate) fn event_json(name: &str, path: Option<&str>, zxid: i64) -> Value {
-    json!({ "event": { "type": name, "path": path, "zxid": crate::json::hex(zxid) } })
+    let zxid = (zxid != -1).then(|| crate::json::hex(zxid));
+    json!({ "event": { "type": name, "path": path, "zxid": zxid } })
 }
 
 #[cfg(test)]
