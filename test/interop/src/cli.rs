@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::peer::{Line, Peer, Server, Settings};
+use crate::peer::{Line, Peer, Server, Settings, free_ports};
 use crate::step::step;
 use crate::zkcli::{class_path, difference_of_lines, is_log, masked, sort_identities};
 use crate::{place, zkcli};
@@ -46,6 +46,23 @@ const CRASHES: [&[&str]; 7] = [
     &["-timeout", "x", "ls", "/"],
     &["-client-configuration", "/nonexistent", "ls", "/"],
 ];
+
+/// Commands that change the membership, on an ensemble of one; A and B are its quorum ports, PORT is that of clients.
+const RECONFIG: &str = "config
+config -c
+config -s
+config -w
+reconfig -s -add server.5=127.0.0.1:1111:2222:OBSERVER;3333
+config
+config -c
+reconfig -v 5 -remove 5
+reconfig -v x -remove 5
+reconfig -remove 5
+reconfig -members server.1=127.0.0.1:A:B:participant;PORT
+reconfig -add server.5=bad
+reconfig -remove 1
+quit
+";
 
 /// A shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +100,7 @@ pub fn run(peer: Peer) -> Result<String> {
     let differences = std::thread::scope(|scope| {
         let kinds = [Peer::Apache(Line::V3_9), peer];
         let runs = kinds.map(|kind| scope.spawn(move || on(kind, scripts)));
-        let mut differences = Vec::new();
+        let mut differences = reconfig()?;
         for run in runs {
             let found = run
                 .join()
@@ -99,9 +116,44 @@ pub fn run(peer: Peer) -> Result<String> {
     );
     Ok(format!(
         "{} commands show on both servers what they show in zkCli, {} differences are decided",
-        commands + ONE_SHOT.len() + CRASHES.len(),
+        commands + ONE_SHOT.len() + CRASHES.len() + RECONFIG.lines().count(),
         known::KNOWN.len()
     ))
+}
+
+/// Both shells on an ensemble of one Apache server each, which takes a `reconfig`.
+fn reconfig() -> Result<Vec<String>> {
+    let run = |tool: Tool| -> Result<Shown> {
+        let dir = tempfile::tempdir()?;
+        fs::create_dir(dir.path().join("data"))?;
+        fs::write(dir.path().join("data/myid"), "1")?;
+        let ports = free_ports(2)?;
+        let [a, b] = [ports, ports + 1].map(|port| port.to_string());
+        let settings = Settings::base()
+            .config(format!("server.1=127.0.0.1:{a}:{b}:participant"))
+            .config("initLimit=10")
+            .config("syncLimit=5")
+            .config("reconfigEnabled=true")
+            .config("standaloneEnabled=false")
+            .property("zookeeper.skipACL=yes");
+        let server = Peer::Apache(Line::V3_9).start(dir.path(), &settings)?;
+        let script = RECONFIG.replace(":A:B:", &format!(":{a}:{b}:"));
+        let mut shown = shell(tool, &server, &[], &script)?;
+        for line in shown.out.iter_mut().chain(&mut shown.err) {
+            *line = line
+                .replace(&format!(":{a}:{b}:"), ":A:B:")
+                .replace(&server.port().to_string(), "PORT");
+        }
+        server.kill()?;
+        Ok(shown)
+    };
+    step("reconfig by zkCli and `zabra cli`", || {
+        let found = difference(run(Tool::Apache)?, run(Tool::Zabra)?);
+        Ok(found
+            .map(|text| format!("reconfig:\n{text}"))
+            .into_iter()
+            .collect())
+    })
 }
 
 /// The scripts with their names, in order.

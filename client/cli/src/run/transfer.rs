@@ -149,7 +149,8 @@ impl Sink {
             return folder::Writer::create(Path::new(target), overwrite).map(Self::Folder);
         }
         if target == "-" {
-            return Ok(Self::Lines(Box::new(io::stdout().lock())));
+            // Not locked: events are printed meanwhile, by the thread that carries the session.
+            return Ok(Self::Lines(Box::new(io::stdout())));
         }
         let mut options = File::options();
         options.write(true);
