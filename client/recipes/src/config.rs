@@ -1,6 +1,7 @@
 //! Configuration that is published in a znode and followed by all who use it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -17,6 +18,8 @@ use crate::sessions::Sessions;
 #[derive(Debug)]
 pub struct ConfigWatcher<T> {
     current: watch::Receiver<Current<T>>,
+    /// mzxid of what was returned last; 0 before that.
+    told: AtomicI64,
     task: JoinHandle<()>,
 }
 
@@ -65,57 +68,47 @@ impl<T: Send + Sync + 'static> ConfigWatcher<T> {
                 });
             }
         });
-        Self { current, task }
+        Self {
+            current,
+            told: AtomicI64::new(0),
+            task,
+        }
     }
 
     /// The configuration; the first time waits until there is one.
     ///
     /// # Errors
-    /// There is none and never will be, as the session has ended.
+    /// It is not followed any more, as the session has ended.
     pub async fn current(&self) -> Result<Arc<Versioned<T>>, Error> {
-        let mut current = self.current.clone();
-        let settled = current
-            .wait_for(|current| current.config.is_some() || current.is_over)
-            .await;
-        let settled = settled.map_err(|_| Lost::Released)?;
-        match (&settled.config, &settled.fault) {
-            (Some(config), _) => Ok(Arc::clone(config)),
-            (None, Some(fault)) => Err(fault.clone()),
-            (None, None) => Err(Lost::Released.into()),
-        }
+        self.wait_for(|current| current.config.is_some() || current.is_over)
+            .await
     }
 
-    /// Waits until the configuration is another one than at the last call, and returns it. Cancel safe.
+    /// Waits until the configuration is another one than the last that was returned here or by
+    /// [`ConfigWatcher::current`], and returns it. Cancel safe.
     ///
     /// # Errors
     /// It is not followed any more, as the session has ended.
-    pub async fn changed(&mut self) -> Result<Arc<Versioned<T>>, Error> {
-        let mut known = self
-            .current
-            .borrow()
-            .config
-            .as_ref()
-            .map(|config| config.stat.mzxid);
-        if !self.current.has_changed().unwrap_or(false) {
-            self.current.mark_unchanged();
-        } else {
-            known = None;
-        }
-        loop {
-            {
-                let current = self.current.borrow_and_update();
-                if let Some(config) = &current.config
-                    && known != Some(config.stat.mzxid)
-                {
-                    return Ok(Arc::clone(config));
-                }
-                if let (true, Some(fault)) = (current.is_over, &current.fault) {
-                    return Err(fault.clone());
-                }
+    pub async fn changed(&self) -> Result<Arc<Versioned<T>>, Error> {
+        let told = self.told.load(Ordering::SeqCst);
+        let is_new = |config: &Arc<Versioned<T>>| config.stat.mzxid != told;
+        self.wait_for(|current| current.config.as_ref().is_some_and(is_new) || current.is_over)
+            .await
+    }
+
+    async fn wait_for(
+        &self,
+        is_it: impl FnMut(&Current<T>) -> bool,
+    ) -> Result<Arc<Versioned<T>>, Error> {
+        let mut current = self.current.clone();
+        let settled = current.wait_for(is_it).await.map_err(|_| Lost::Released)?;
+        match (&settled.config, &settled.fault) {
+            (_, Some(fault)) if settled.is_over => Err(fault.clone()),
+            (Some(config), _) => {
+                self.told.store(config.stat.mzxid, Ordering::SeqCst);
+                Ok(Arc::clone(config))
             }
-            if self.current.changed().await.is_err() {
-                return Err(Lost::Released.into());
-            }
+            (None, _) => Err(Lost::Released.into()),
         }
     }
 

@@ -154,8 +154,8 @@ impl Keeper {
 
     async fn keep(&mut self, sessions: &Sessions) -> Result<Infallible, Error> {
         let patient = sessions.patient().await?;
-        // What an earlier session of ours left behind with other data is set right once, too.
-        let mut is_stale = true;
+        // What was set or found set; what an earlier session of ours left behind is looked at once, too.
+        let mut known: Option<Vec<u8>> = None;
         loop {
             let data = self.data.borrow_and_update().clone();
             patient.ensure(&self.path, &data, &self.options).await?;
@@ -169,15 +169,15 @@ impl Keeper {
                 watch.fired().await;
                 continue;
             }
-            if is_stale {
+            if known.as_ref() != Some(&data) {
                 self.set(&patient, &data, &stat).await?;
-                is_stale = false;
+                known = Some(data);
             }
             self.tell.send_replace(Kept::There);
             tokio::select! {
                 () = watch.fired() => {}
                 // Its sender lives as long as this task.
-                _ = self.data.changed() => is_stale = true,
+                _ = self.data.changed() => {}
             }
         }
     }

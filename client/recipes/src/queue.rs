@@ -17,7 +17,8 @@ use crate::sessions::Sessions;
 /// - A put whose answer is lost may put the item twice; [`Queue::put_with_id`] under an id of its own finds out and does not.
 /// - Not guaranteed: the limit is looked at before each put, so that puts at the same time may pass it together.
 ///
-/// A queue is for hundreds of items: takers read all names. Curator's takers must use the same lock path.
+/// A queue has items with priorities or without, not both: their names do not sort together. It is for hundreds of items,
+/// as takers read all names. Curator's takers must use the same lock path.
 #[derive(Debug, Clone)]
 pub struct Queue {
     sessions: Sessions,

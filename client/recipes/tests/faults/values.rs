@@ -178,7 +178,7 @@ async fn a_configuration_that_cannot_be_read_leaves_the_last_good_one() {
             .parse::<u32>()
             .map_err(|e| e.to_string())
     };
-    let mut config = ConfigWatcher::start(&scene.members[0].sessions, "/config", parse);
+    let config = ConfigWatcher::start(&scene.members[0].sessions, "/config", parse);
     admin
         .create("/config", "1", CreateMode::Persistent)
         .await
