@@ -94,8 +94,6 @@ mutants! {
     PurgeUnverified = "m24",
     /// A server that may have lost its disk votes (P48).
     WipedVotes = "m25",
-    /// A replay over a newer snapshot takes cversion and pzxid back (P49, P88).
-    ReplayLowersCversion = "m26",
     /// An observer's acknowledgement counts (P60).
     ObserverCounted = "m29",
     /// Votes of an earlier round count (P59).
@@ -128,8 +126,6 @@ mutants! {
     ClosePathsUnbounded = "m47",
     /// Time is taken from the wall clock (P128).
     WallClockExpires = "m49",
-    /// A server that stood still answers before it looks at the clock (P75).
-    WokenUnchecked = "m50",
     /// A `sync` is answered behind a later write of its session.
     SyncBehindLaterWrite = "f1",
     /// A `sync` waits for a transaction of an epoch that has none.

@@ -148,7 +148,6 @@ impl Peer {
             Input::Applied(zxid) => self.on_applied(zxid, effects),
             Input::DiskLow(low) => self.disk_low = low,
             Input::Tick => self.on_tick(now, tree, effects),
-            Input::Woken if mutant::on(Mutant::WokenUnchecked) => {}
             Input::Woken => self.judge_links(now, effects),
             Input::Stop => {
                 self.stopping = true;

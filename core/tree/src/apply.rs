@@ -4,7 +4,6 @@
 //! second application must be harmless (protocol 14.2). Nothing here can fail but by what the transaction and the tree
 //! say (R5): no clock, no order of a hash table.
 
-use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::{
     Acl, ErrorCode, EventKind, SessionId, Stat, StatPersisted, Txn, TxnHeader, WallMillis, Zxid,
 };
@@ -276,7 +275,7 @@ impl DataTree {
         } else {
             cversion
         };
-        if cversion > now || mutant::on(Mutant::ReplayLowersCversion) {
+        if cversion > now {
             self.change_extra(parent, path, |extra| {
                 extra.cversion = cversion;
                 extra.pzxid = zxid.to_wire();

@@ -137,6 +137,11 @@ impl World {
         server.disk = FaultyDisk::new();
         server.is_wiped = is_voter;
         self.around.check.wiped(at);
+        // It matters who is there when it comes back.
+        if self.around.kernel.chance(500) {
+            let other = self.around.kernel.rng.usize(0..self.servers.len());
+            self.crash_soon(other);
+        }
         if !ran {
             // Its next start is on its way.
             self.around.check.count("disk lost while away");

@@ -12,6 +12,7 @@ impl World {
         say!(self.around.kernel, "— calm —");
         self.calm_since = Some(self.around.kernel.now());
         self.around.plan.faults.restart_crash_permille = 0;
+        self.around.plan.faults.early_permille = 0;
         self.around.plan.slow_disk_permille = 0;
         let fair = self.around.plan.fair_weather();
         self.around.net.set_weather(fair);

@@ -96,6 +96,8 @@ pub struct FaultPlan {
     pub process_permille: u32,
     /// How often in a thousand a crash comes while effects are carried out, not between two events.
     pub midway_permille: u32,
+    /// How often in a thousand a server dies within the first steps of a role.
+    pub early_permille: u32,
     /// How long a server is away, mean, µs.
     pub away_us: u64,
     /// How long a partition or a pause lasts, mean, µs.
@@ -218,7 +220,7 @@ impl FaultPlan {
         };
         let (crash, crash_all, pause) = (weight(60), weight(15), weight(30));
         let (partition, reset, client_reset) = (weight(40), weight(30), weight(30));
-        let (disk, clock, wipe) = (weight(30), weight(10), weight(10));
+        let (disk, clock, wipe) = (weight(30), weight(10), weight(20));
         Self {
             every_us: *pick(rng, &[0, 3, 8, 8, 20, 20]) * tick_us,
             crash,
@@ -233,6 +235,11 @@ impl FaultPlan {
             silent_permille: *pick(rng, &[0, 200, 1000]),
             process_permille: *pick(rng, &[0, 500, 1000]),
             midway_permille: *pick(rng, &[0, 500, 1000]),
+            early_permille: if crash > 0 {
+                *pick(rng, &[0, 0, 50, 200])
+            } else {
+                0
+            },
             away_us: *pick(rng, &[1, 5, 20]) * tick_us,
             trouble_us: *pick(rng, &[1, 5, 20]) * tick_us,
             restart_crash_permille: *pick(rng, &[0, 0, 200]),

@@ -41,7 +41,7 @@ use order::Order;
 use replay::Replays;
 use sessions::Sessions;
 
-pub use order::{Change, Decided};
+pub use order::{Change, ChildChange, Decided};
 pub use replies::{Answer, Told};
 pub use watches::WatchKind;
 

@@ -1,6 +1,6 @@
 //! What is decided: one sequence of txns for all servers and all time, and the state after each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zabra_jute::Limits;
 use zabra_proto::txn::Payload;
@@ -40,11 +40,24 @@ pub struct Change {
     pub was_there: bool,
 }
 
+/// What became of a child of a znode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildChange {
+    /// By which txn.
+    pub zxid: Zxid,
+    /// Which.
+    pub name: String,
+    /// Whether it is there now.
+    pub is_there: bool,
+}
+
 /// The sequence, and how far each server is in it.
 pub(super) struct Order {
     decided: Vec<Decided>,
     proposed: BTreeMap<Zxid, u64>,
     paths: BTreeMap<String, Vec<Change>>,
+    children: BTreeMap<String, Vec<ChildChange>>,
+    owned: BTreeMap<SessionId, BTreeSet<String>>,
     states: BTreeMap<Zxid, State>,
     positions: Vec<usize>,
 }
@@ -62,6 +75,8 @@ impl Order {
             decided: Vec::new(),
             proposed: BTreeMap::new(),
             paths: BTreeMap::new(),
+            children: BTreeMap::new(),
+            owned: BTreeMap::new(),
             states: BTreeMap::new(),
             positions: vec![0; servers],
         }
@@ -84,6 +99,25 @@ impl Order {
     /// What became of a path, oldest first.
     pub(super) fn changes(&self, path: &str) -> &[Change] {
         self.paths.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// What became of a znode's children, oldest first. Of those of the root nothing is noted.
+    pub(super) fn child_changes(&self, path: &str) -> &[ChildChange] {
+        self.children.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// The children of a znode behind a txn.
+    pub(super) fn children(&self, path: &str, zxid: Zxid) -> BTreeSet<&str> {
+        let changes = self.child_changes(path).iter();
+        let mut names = BTreeSet::new();
+        for change in changes.take_while(|change| change.zxid <= zxid) {
+            if change.is_there {
+                names.insert(change.name.as_str());
+            } else {
+                names.remove(change.name.as_str());
+            }
+        }
+        names
     }
 
     /// I-2: a number stands for the same bytes wherever it turns up, and a leader makes each number once.
@@ -180,24 +214,31 @@ impl Order {
             error,
             created,
         });
-        self.note_changes(zxid, &payload.txn);
+        self.note_changes(zxid, header.session, &payload.txn);
         Ok(())
     }
 
-    fn note_changes(&mut self, zxid: Zxid, txn: &Txn<'_>) {
+    fn note_changes(&mut self, zxid: Zxid, session: SessionId, txn: &Txn<'_>) {
         let data = |data: Option<&[u8]>| hash_of(data.unwrap_or_default());
         match txn {
-            Txn::Create(t) | Txn::Create2(t) => self.note(zxid, &t.path, Some((0, data(t.data)))),
+            Txn::Create(t) | Txn::Create2(t) => {
+                if t.ephemeral {
+                    let owned = self.owned.entry(session).or_default();
+                    owned.insert(t.path.to_string());
+                }
+                self.note(zxid, &t.path, Some((0, data(t.data))));
+            }
             Txn::SetData(t) => self.note(zxid, &t.path, Some((t.version, data(t.data)))),
             Txn::Delete(t) => self.note(zxid, &t.path, None),
-            Txn::CloseSession(Some(t)) => {
-                for path in &t.paths {
-                    self.note(zxid, path, None);
+            // With all that is the session's, whether it is listed or not.
+            Txn::CloseSession(_) => {
+                for path in self.owned.remove(&session).unwrap_or_default() {
+                    self.note(zxid, &path, None);
                 }
             }
             Txn::Multi(elements) if !elements.iter().any(|e| matches!(e, Txn::Error(_))) => {
                 for element in elements {
-                    self.note_changes(zxid, element);
+                    self.note_changes(zxid, session, element);
                 }
             }
             _ => {}
@@ -212,6 +253,26 @@ impl Order {
             now,
             was_there,
         });
+        let is_there = now.is_some();
+        if !is_there {
+            self.owned.values_mut().for_each(|owned| {
+                owned.remove(path);
+            });
+        }
+        if let Some((parent, name)) = path.rsplit_once('/')
+            && !parent.is_empty()
+            && was_there != is_there
+        {
+            let change = ChildChange {
+                zxid,
+                name: name.to_owned(),
+                is_there,
+            };
+            self.children
+                .entry(parent.to_owned())
+                .or_default()
+                .push(change);
+        }
     }
 
     /// A server of its own has lost what it had not made durable: the numbers are used again.

@@ -35,6 +35,13 @@ pub enum Answer<'a> {
         /// What the client was told of it.
         node: Option<(i32, Option<u64>)>,
     },
+    /// The names of a znode's children; none if there is no such znode.
+    Children {
+        /// Which znode.
+        path: &'a str,
+        /// What the client was told.
+        names: Option<Vec<String>>,
+    },
     /// A sync.
     Synced,
 }
@@ -65,6 +72,11 @@ impl Checker {
             Answer::Read { path, node } => {
                 self.count("I-25 reads are of a state");
                 self.read(told, path, *node)
+            }
+            Answer::Children { path, names } => {
+                self.count("I-25 reads are of a state");
+                self.told = self.told.max(told.zxid);
+                self.listed(told, path, names.as_deref())
             }
             Answer::Synced if told.error.is_ok() => {
                 self.count("I-24 sync sees all that was told");
@@ -138,6 +150,24 @@ impl Checker {
                 let text = format!("{session} was told Ok by {zxid} twice");
                 return fails("I-22 no acknowledged write lost", text);
             }
+        }
+        Ok(())
+    }
+
+    fn listed(&self, told: &Told<'_>, path: &str, names: Option<&[String]>) -> Verdict {
+        let changes = self.order.changes(path);
+        let seen = changes.partition_point(|change| change.zxid <= told.zxid);
+        let last = seen.checked_sub(1).and_then(|at| changes.get(at));
+        let is_there = last.is_some_and(|change| change.now.is_some());
+        let expected = is_there.then(|| self.order.children(path, told.zxid));
+        let names = names.map(|names| names.iter().map(String::as_str).collect());
+        if expected != names {
+            let text = format!(
+                "{} was told of the children {names:?} of {path} at {}, they are {expected:?}",
+                told.session,
+                Z(told.zxid)
+            );
+            return fails("I-25 reads are of a state", text);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use zabra_proto::multi::encode_element;
 use zabra_proto::{OpCode, Perms, RawAcl, Xid, Zxid};
 
 use super::Client;
+use super::watched::Moving;
 use crate::say;
 use crate::surroundings::Surroundings;
 use crate::trace::hash_of;
@@ -31,6 +32,11 @@ pub(super) enum Asked {
         path: String,
         watches: bool,
     },
+    List {
+        path: String,
+        watches: bool,
+    },
+    SetWatches,
     Sync,
     Ping,
     Close,
@@ -40,6 +46,9 @@ pub(super) enum Asked {
 
 /// So many znodes that everybody writes to.
 const SHARED: usize = 6;
+/// So many znodes with children, and so many children each.
+const DIRS: usize = 2;
+const CHILDREN: usize = 4;
 
 impl Client {
     /// Asks for something, or says that it lives.
@@ -81,7 +90,8 @@ impl Client {
         let data = format!("c{}-{}", self.at, self.written).into_bytes();
         let hash = hash_of(&data);
         match around.kernel.rng.u32(0..100) {
-            0..=14 => {
+            0..=4 => self.ask_of_dir(&data, around),
+            5..=14 => {
                 let create = create_request(&shared, &data, 0);
                 self.ask(OpCode::Create, &create, Asked::Create(hash), around);
             }
@@ -113,7 +123,9 @@ impl Client {
             60..=89 => self.ask_read(shared, around),
             90..=95 => self.ask_sync(&shared, around),
             96 => self.ask(OpCode::CloseSession, &(), Asked::Close, around),
-            _ => self.ping(around),
+            97 if around.kernel.chance(300) => self.stray(around),
+            97 => self.ping(around),
+            _ => self.ask_of_dir(&data, around),
         }
     }
 
@@ -122,8 +134,56 @@ impl Client {
         self.ask(OpCode::Sync, &sync, Asked::Sync, around);
     }
 
+    /// Something about a znode with children.
+    fn ask_of_dir(&mut self, data: &[u8], around: &mut Surroundings) {
+        let dir = format!("/d{}", around.kernel.rng.usize(0..DIRS));
+        let child = format!("{dir}/x{}", around.kernel.rng.usize(0..CHILDREN));
+        let hash = hash_of(data);
+        match around.kernel.rng.u32(0..10) {
+            0..=1 => {
+                let create = create_request(&dir, data, 0);
+                self.ask(OpCode::Create, &create, Asked::Create(hash), around);
+            }
+            2..=5 => {
+                let is_ephemeral = i32::from(around.kernel.chance(500));
+                let create = create_request(&child, data, is_ephemeral);
+                self.ask(OpCode::Create, &create, Asked::Create(hash), around);
+            }
+            n => {
+                let gone = if n == 9 { dir } else { child };
+                let delete = DeleteRequest {
+                    path: gone.as_str().into(),
+                    version: -1,
+                };
+                self.ask(OpCode::Delete, &delete, Asked::Write, around);
+            }
+        }
+    }
+
+    /// Takes the watches of another connection along.
+    pub(super) fn set_watches(&mut self, moving: Moving, around: &mut Surroundings) {
+        let request = moving.request();
+        say!(around.kernel, "c{} sets {request:?}", self.at);
+        let Some(conn) = &mut self.conn else { return };
+        let xid = Xid::SET_WATCHES;
+        conn.asked.push_back((xid.0, Asked::SetWatches, Zxid::ZERO));
+        self.put(xid, OpCode::SetWatches2, &request, around);
+        if let Some(conn) = &mut self.conn {
+            conn.moving = Some(moving);
+        }
+    }
+
     fn ask_read(&mut self, path: String, around: &mut Surroundings) {
         let watches = around.kernel.chance(300);
+        if around.kernel.chance(250) {
+            let path = format!("/d{}", around.kernel.rng.usize(0..DIRS));
+            let request = PathWatchRequest {
+                path: path.clone().into(),
+                watch: watches,
+            };
+            let asked = Asked::List { path, watches };
+            return self.ask(OpCode::GetChildren2, &request, asked, around);
+        }
         let request = PathWatchRequest {
             path: path.clone().into(),
             watch: watches,
@@ -182,7 +242,7 @@ impl Client {
         let op = op.code();
         RequestHeader { xid, op }.encode(&mut body);
         record.encode(&mut body);
-        self.send(body, around);
+        self.send(&body, around);
     }
 }
 

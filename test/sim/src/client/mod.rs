@@ -5,8 +5,9 @@
 
 mod ask;
 mod reply;
+mod watched;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use zabra_jute::Encode;
 use zabra_proto::client::ConnectRequest;
@@ -19,6 +20,7 @@ use crate::say;
 use crate::surroundings::Surroundings;
 
 use ask::Asked;
+use watched::{Moving, Watched};
 
 /// A client of the world.
 pub struct Client {
@@ -27,9 +29,14 @@ pub struct Client {
     session: Option<Session>,
     seen: Zxid,
     conn: Option<Connection>,
+    /// What was watched on the connection before, for the next one of the session.
+    left: Watched,
     /// The attempt to connect that is under way.
     attempt: Option<u64>,
     attempts: u64,
+    /// An attempt beside the connection, given up as soon as the session was asked for.
+    stray: Option<u64>,
+    is_stray: bool,
     written: u64,
     /// Counts on over connections, as Java's client does, or begins anew, as kazoo does (P86).
     next_xid: i32,
@@ -76,8 +83,9 @@ struct Connection {
     said: Micros,
     /// The zxid of the last reply.
     last: Zxid,
-    /// What is watched, and since when.
-    watches: BTreeMap<String, Zxid>,
+    watches: Watched,
+    /// Watches of the connection before, until the server has them.
+    moving: Option<Moving>,
 }
 
 impl Client {
@@ -89,8 +97,11 @@ impl Client {
             session: None,
             seen: Zxid::ZERO,
             conn: None,
+            left: Watched::default(),
             attempt: None,
             attempts: 0,
+            stray: None,
+            is_stray: false,
             written: 0,
             next_xid: 0,
             is_calm: false,
@@ -164,8 +175,21 @@ impl Client {
         around.kernel.after(delay, event);
     }
 
+    /// Asks another server for the session, and thinks better of it.
+    pub(super) fn stray(&mut self, around: &mut Surroundings) {
+        self.attempts += 1;
+        self.stray = Some(self.attempts);
+        let delay = around.net.delay(&mut around.kernel);
+        let event = Event::ClientConnect(self.at, self.attempts);
+        around.kernel.after(delay, event);
+    }
+
     /// Whom to connect to, if this attempt still counts.
     pub fn choose(&mut self, attempt: u64, around: &mut Surroundings) -> Option<ServerAt> {
+        self.is_stray = self.stray.take_if(|stray| *stray == attempt).is_some();
+        if self.is_stray {
+            return Some(around.kernel.rng.usize(0..around.plan.servers()));
+        }
         if self.attempt != Some(attempt) {
             return None;
         }
@@ -183,6 +207,12 @@ impl Client {
             to + 1,
             crate::trace::Z(self.seen)
         );
+        if self.is_stray {
+            let frame = self.connect_request(around);
+            let (kernel, net) = (&mut around.kernel, &mut around.net);
+            net.send(kernel, stream, Side::Opener, frame);
+            return net.close(kernel, stream, Side::Opener);
+        }
         if around.plan.xids_begin_anew {
             self.next_xid = 0;
         }
@@ -194,8 +224,16 @@ impl Client {
             heard: now,
             said: now,
             last: Zxid::ZERO,
-            watches: BTreeMap::new(),
+            watches: Watched::default(),
+            moving: None,
         });
+        let frame = self.connect_request(around);
+        let (kernel, net) = (&mut around.kernel, &mut around.net);
+        net.send(kernel, stream, Side::Opener, frame);
+    }
+
+    /// Which session it wants, as a frame.
+    fn connect_request(&self, around: &mut Surroundings) -> Vec<u8> {
         let ticks = around.kernel.between(around.plan.timeout_ticks);
         let wanted = i32::try_from(around.plan.tick_ms * ticks).unwrap_or(i32::MAX);
         let (session, password) = self
@@ -214,14 +252,13 @@ impl Client {
         }
         let mut body = Vec::new();
         request.encode(&mut body);
-        self.send(body, around);
+        framed(&body)
     }
 
-    fn send(&mut self, body: Vec<u8>, around: &mut Surroundings) {
+    fn send(&mut self, body: &[u8], around: &mut Surroundings) {
         let Some(conn) = &mut self.conn else { return };
         conn.said = around.kernel.now();
-        let mut frame = (body.len() as u32).to_be_bytes().to_vec();
-        frame.extend(body);
+        let frame = framed(body);
         let (kernel, net) = (&mut around.kernel, &mut around.net);
         net.send(kernel, conn.stream, Side::Opener, frame);
     }
@@ -230,6 +267,11 @@ impl Client {
     fn leave(&mut self, around: &mut Surroundings) {
         if let Some(conn) = self.conn.take() {
             self.tally.disconnects += 1;
+            // What was on its way there, nobody knows of.
+            self.left = match conn.moving {
+                None => conn.watches,
+                Some(_) => Watched::default(),
+            };
             let (kernel, net) = (&mut around.kernel, &mut around.net);
             net.close(kernel, conn.stream, Side::Opener);
         }
@@ -240,6 +282,16 @@ impl Client {
         if self.stream() == Some(stream) {
             say!(around.kernel, "c{} is disconnected", self.at);
             self.leave(around);
+            // Some turn to another server at once, while their requests are on their way there.
+            if self.attempt.is_none() && around.kernel.chance(500) {
+                self.begin_to_connect(around);
+            }
         }
     }
+}
+
+fn framed(body: &[u8]) -> Vec<u8> {
+    let mut frame = (body.len() as u32).to_be_bytes().to_vec();
+    frame.extend_from_slice(body);
+    frame
 }

@@ -2,13 +2,15 @@
 
 use zabra_jute::{Decode, Reader};
 use zabra_proto::client::{
-    ConnectResponse, GetDataResponse, PathResponse, ReplyHeader, StatResponse, WatcherEvent,
+    ConnectResponse, GetChildren2Response, GetDataResponse, PathResponse, ReplyHeader,
+    StatResponse, WatcherEvent,
 };
 use zabra_proto::{ErrorCode, SessionId, Xid, Zxid};
 
 use super::ask::Asked;
+use super::watched::Moving;
 use super::{Client, Session};
-use crate::check::{Answer, Told};
+use crate::check::{Answer, Told, WatchKind};
 use crate::network::StreamId;
 use crate::say;
 use crate::surroundings::Surroundings;
@@ -63,6 +65,7 @@ impl Client {
             let text = format!("c{} asked for {}: {response:?}", self.at, session.id);
             around.check.violate("I-30 one owner", text);
         }
+        let is_known = self.session.is_some();
         say!(
             around.kernel,
             "c{} has session {}",
@@ -75,6 +78,10 @@ impl Client {
             timeout_ms: u64::try_from(response.timeout_ms).unwrap_or(0),
         });
         self.conn.as_mut()?.is_open = true;
+        let left = std::mem::take(&mut self.left);
+        if is_known && !left.is_empty() && around.kernel.chance(700) {
+            self.set_watches(Moving::new(left, self.seen), around);
+        }
         Some(())
     }
 
@@ -115,9 +122,7 @@ impl Client {
             around.check.violate("I-25 reads never go back", text);
         }
         self.seen = self.seen.max(header.zxid);
-        for (path, since) in &conn.watches {
-            around.check.watched(session, path, *since, header.zxid);
-        }
+        conn.watches.check(session, header.zxid, &mut around.check);
         say!(
             around.kernel,
             "c{} is told #{xid} {} {:?}",
@@ -155,31 +160,14 @@ impl Client {
                 self.tally.writes += u64::from(ok);
                 self.is_served |= ok && asked == Asked::Last;
             }
-            Asked::Get { path, watches } => {
-                let node = match header.error {
-                    ErrorCode::OK => {
-                        let read = GetDataResponse::decode(r).ok()?;
-                        let hash = hash_of(read.data.unwrap_or_default());
-                        Some((read.stat.version, Some(hash)))
-                    }
-                    ErrorCode::NO_NODE => None,
-                    _ => return Some(()),
-                };
-                around
-                    .check
-                    .replied(&told(Answer::Read { path: &path, node }));
-                self.on_read(path, watches && ok, header.zxid);
+            read @ (Asked::Get { .. } | Asked::Exists { .. } | Asked::List { .. }) => {
+                return self.on_read_reply(header, (read, floor), r, session, around);
             }
-            Asked::Exists { path, watches } => {
-                let node = match header.error {
-                    ErrorCode::OK => Some((StatResponse::decode(r).ok()?.stat.version, None)),
-                    ErrorCode::NO_NODE => None,
-                    _ => return Some(()),
-                };
-                around
-                    .check
-                    .replied(&told(Answer::Read { path: &path, node }));
-                self.on_read(path, watches, header.zxid);
+            Asked::SetWatches => {
+                let conn = self.conn.as_mut()?;
+                if let Some(moving) = conn.moving.take() {
+                    conn.watches = moving.arrived(session, header.zxid, &mut around.check);
+                }
             }
             Asked::Close if ok => {
                 around.check.replied(&told(Answer::Written(None)));
@@ -195,11 +183,73 @@ impl Client {
         Some(())
     }
 
-    fn on_read(&mut self, path: String, watches: bool, zxid: Zxid) {
+    fn on_read_reply(
+        &mut self,
+        header: ReplyHeader,
+        (asked, floor): (Asked, Zxid),
+        r: &mut Reader<'_>,
+        session: SessionId,
+        around: &mut Surroundings,
+    ) -> Option<()> {
+        let ok = header.error.is_ok();
+        let told = |answer| Told::new(session, header, floor, answer);
+        match asked {
+            Asked::Get { path, watches } => {
+                let node = match header.error {
+                    ErrorCode::OK => {
+                        let read = GetDataResponse::decode(r).ok()?;
+                        let hash = hash_of(read.data.unwrap_or_default());
+                        Some((read.stat.version, Some(hash)))
+                    }
+                    ErrorCode::NO_NODE => None,
+                    _ => return Some(()),
+                };
+                around
+                    .check
+                    .replied(&told(Answer::Read { path: &path, node }));
+                self.on_read(path, WatchKind::Data, watches && ok, header.zxid);
+            }
+            Asked::Exists { path, watches } => {
+                let node = match header.error {
+                    ErrorCode::OK => Some((StatResponse::decode(r).ok()?.stat.version, None)),
+                    ErrorCode::NO_NODE => None,
+                    _ => return Some(()),
+                };
+                around
+                    .check
+                    .replied(&told(Answer::Read { path: &path, node }));
+                let kind = if ok {
+                    WatchKind::Data
+                } else {
+                    WatchKind::Birth
+                };
+                self.on_read(path, kind, watches, header.zxid);
+            }
+            Asked::List { path, watches } => {
+                let names = match header.error {
+                    ErrorCode::OK => {
+                        let listed = GetChildren2Response::decode(r).ok()?;
+                        Some(listed.names.iter().map(ToString::to_string).collect())
+                    }
+                    ErrorCode::NO_NODE => None,
+                    _ => return Some(()),
+                };
+                let path_told = &path;
+                around.check.replied(&told(Answer::Children {
+                    path: path_told,
+                    names,
+                }));
+                self.on_read(path, WatchKind::Child, watches && ok, header.zxid);
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn on_read(&mut self, path: String, kind: WatchKind, watches: bool, zxid: Zxid) {
         self.tally.reads += 1;
         if let Some(conn) = self.conn.as_mut().filter(|_| watches) {
-            // A second watch on a path is the first one.
-            conn.watches.entry(path).or_insert(zxid);
+            conn.watches.add(path, kind, zxid);
         }
     }
 
@@ -212,7 +262,10 @@ impl Client {
     ) -> Option<()> {
         let event = WatcherEvent::decode(r).ok()?;
         let conn = self.conn.as_mut()?;
-        let since = conn.watches.remove(&*event.path);
+        let moving = conn.moving.as_mut().map(|moving| {
+            moving.told(&event.path, event.kind);
+        });
+        let watches = conn.watches.take(&event.path, event.kind);
         say!(
             around.kernel,
             "c{} hears {:?} {} of {}",
@@ -222,7 +275,10 @@ impl Client {
             Z(header.zxid)
         );
         self.tally.events += 1;
-        around.check.event(session, &event.path, event.kind, since);
+        if moving.is_none() {
+            let check = &mut around.check;
+            check.event(session, &event.path, event.kind, &watches);
+        }
         Some(())
     }
 }

@@ -194,6 +194,12 @@ impl Process {
                 }
                 around.check.in_step(self.at, *leader, *epoch);
             }
+            Note::Elected { .. } => {
+                let early = around.plan.faults.early_permille;
+                if around.kernel.chance(early) {
+                    self.dies_in = Some(around.kernel.rng.u32(0..40));
+                }
+            }
             Note::Looking | Note::Left { .. } => {
                 if let Note::Left { why } = note {
                     around.check.left(self.at, why);
