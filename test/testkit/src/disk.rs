@@ -250,6 +250,7 @@ impl FaultyDisk {
         let mut state = self.state();
         state.left = None;
         state.locked.clear();
+        state.forget_durable();
     }
 
     /// What [`Vfs::free_space`] says.
@@ -305,12 +306,29 @@ impl Random {
 }
 
 impl State {
+    /// Lets the record begin at the last moment when everything was durable.
+    fn forget_durable(&mut self) {
+        let mut settled = 0;
+        self.replay(self.log.len(), |at, pending| {
+            if pending.is_empty() {
+                settled = at + 1;
+            }
+        });
+        (self.begin, _) = self.at(settled);
+        self.log.drain(..settled);
+    }
+
     /// What is durable after a number of operations, and the effects that are not, in order.
     fn at(&self, cut: usize) -> (Image, Vec<Effect>) {
+        self.replay(cut, |_, _| {})
+    }
+
+    /// The same, with a look after each operation.
+    fn replay(&self, cut: usize, mut look: impl FnMut(usize, &[Effect])) -> (Image, Vec<Effect>) {
         let mut durable = self.begin.clone();
         let mut seen = self.begin.clone();
         let mut pending: Vec<Effect> = Vec::new();
-        for op in self.log.iter().take(cut) {
+        for (at, op) in self.log.iter().take(cut).enumerate() {
             let (now, later): (Vec<Effect>, Vec<Effect>) = match op {
                 Op::SyncDir { dir } => pending.into_iter().partition(|e| e.is_in_dir(dir)),
                 Op::SyncFile { inode } => {
@@ -326,6 +344,7 @@ impl State {
             }
             pending = later;
             seen.apply(op);
+            look(at, &pending);
         }
         (durable, pending)
     }
@@ -407,6 +426,8 @@ impl Image {
             image.take_effect(effect);
         }
         // What no name leads to is gone after a crash.
+        let named: BTreeSet<u64> = image.names.values().copied().collect();
+        image.files.retain(|inode, _| named.contains(inode));
         image
     }
 
