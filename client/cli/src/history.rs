@@ -12,7 +12,7 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Takes a command in; [`Self::last`] is its number.
+    /// Takes the running command in; it has had the number [`Self::next`].
     pub(crate) fn push(&mut self, line: &str) {
         self.lines.push(line.to_owned());
     }

@@ -1,6 +1,6 @@
 //! The shell: zkCli's commands, texts and exit codes, and what people write scripts for besides.
 //!
-//! [`run`] is the whole program behind `zabra cli`. A line becomes words (`words`), the words a command (`command`) with
+//! [`run()`] is the whole program behind `zabra cli`. A line becomes words (`words`), the words a command (`command`) with
 //! its options (`options`), and the command is run (`run`) in a session (`session`). What it prints goes through the
 //! `screen`, as Apache's text (`text`, `usage`, `failure`) or as JSON (`json`); events of watches come in between
 //! (`watches`). `terminal` adds line editing, completion and history.
@@ -53,11 +53,11 @@ pub fn run(args: impl IntoIterator<Item = String>, version: &str) -> u8 {
         Ok(asked) => asked,
         Err(complaint) => return complain(&complaint, 1),
     };
-    let screen = Arc::new(Screen::new(asked.json));
     if asked.help {
-        screen.say(invocation::HELP);
+        Screen::new(false).say(invocation::HELP);
         return 0;
     }
+    let screen = Arc::new(Screen::new(asked.json));
     for complaint in &asked.complaints {
         screen.complain(complaint);
     }
