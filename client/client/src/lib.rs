@@ -13,6 +13,69 @@
 //! client.close().await;
 //! # Ok(()) }
 //! ```
+//!
+//! # A client is a session
+//!
+//! [`Client::builder`] has the settings; [`Builder::connect`] waits for a server, [`Builder::start`] does not. Clones share the
+//! session, and so does a [`Client::namespace`], which puts a prefix in front of all paths. The session outlives connections:
+//! when one breaks, another server is looked for, watches and identities are told to it again, and the session goes on. It
+//! ends with [`Client::close`], with the last clone, or when no server has heard of it for its timeout. A client never
+//! begins a second session by itself: whoever needs one makes another client.
+//!
+//! [`Client::states`] tells where it stands:
+//!
+//! | [`SessionState`] | What it means for what depends on the session (locks, ephemerals) |
+//! |---|---|
+//! | `Connected`, `ReadOnly` | a server serves it |
+//! | `Suspended` | nobody knows: stop doing what only the holder of a lock may do |
+//! | `Lost` | probably gone: no server was heard for the session timeout |
+//! | `Expired`, `AuthFailed`, `Closed` | gone for good |
+//!
+//! # Calls have an order
+//!
+//! A call is on its way when the method returns, not when its future is first polled, and requests are carried out in the
+//! order of the calls. So many may be under way at once, and dropping a future loses the answer but changes nothing else:
+//!
+//! ```no_run
+//! # async fn example(client: zabra_client::Client) -> Result<(), zabra_client::Error> {
+//! let first = client.set("/a", "1", None);
+//! let second = client.get("/a");
+//! let (stat, (data, _)) = (first.await?, second.await?);
+//! assert_eq!(data, "1");
+//! # Ok(()) }
+//! ```
+//!
+//! # When the answer is lost
+//!
+//! If the connection breaks, calls made before end with [`Error::ConnectionLoss`]: **a write may have been carried out**. Calls made
+//! after it wait for the next connection. Nothing is repeated behind the caller's back. What helps:
+//!
+//! - a version, in [`Client::set`] and [`Client::delete`]: made twice, the second fails with `BAD_VERSION`;
+//! - [`Client::create_protected`], which finds its own znode again; [`Client::delete_guaranteed`]; [`Client::put`];
+//! - [`Client::retry`] with a [`RetryPolicy`], for reads and for what may happen twice;
+//! - [`Error::is_uncertain`], [`Error::is_retryable`], [`Error::code`] to tell the cases apart.
+//!
+//! # Watches are futures and streams
+//!
+//! A read with a watch returns a [`OneshotWatch`], a future of one event. [`Client::watch`] returns a [`WatchStream`] that stays:
+//! all events of a path, or of all below it. Dropping either takes the watch back. An event comes before any
+//! answer that could show the change. After a connection loss a one-shot tells what it missed; a stream
+//! says [`WatchedEvent::Missed`] instead, and what matters must be read again.
+//!
+//! # Several at once
+//!
+//! [`Client::transaction`] collects writes that happen together or not at all; [`Client::multi_read`] reads that travel together.
+//!
+//! # Beyond single calls
+//!
+//! [`framework`] has what most users need on top; `zabra-recipes` locks, elections, caches and the like; [`blocking`] a client for
+//! programs without async; `zabra-testserver` servers for tests. `serde` is a feature: values in JSON.
+//! Not there yet: TLS and SASL.
+//!
+//! # How it works
+//!
+//! One task per client carries the bytes: it reads once and writes once per wake-up, however many calls that serves. What it
+//! says and understands is decided by `zabra-cnxn`, which has neither sockets nor clocks.
 
 #![forbid(unsafe_code)]
 
