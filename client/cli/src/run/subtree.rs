@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use zabra_proto::{ErrorCode, Stat};
 
-use super::walk::{self, each};
+use super::walk::{self, Denied, each};
 use super::{At, Context, Done, path_at};
 use crate::failure::Failure;
 use crate::glob;
@@ -189,7 +189,7 @@ pub(super) async fn find(context: &Context<'_>, given: &Given) -> Done {
     let root = path_at(given, 1)?;
     let mut named = Vec::new();
     let mut found = Vec::new();
-    walk::visit(context, root, false, |path| {
+    walk::visit_with(context, root, false, Denied::IsSkipped, |path| {
         if !wanted.name_fits(path) {
         } else if wanted.reads_content() {
             named.push(path.to_owned());

@@ -8,7 +8,7 @@ use zabra_client::{Call, Error};
 use zabra_proto::ErrorCode;
 
 use super::{At, Context};
-use crate::failure::Failure;
+use crate::failure::{Failure, refusal};
 use crate::watches::Kind;
 
 /// How many requests are under way at once.
@@ -55,6 +55,29 @@ pub(super) async fn visit(
     context: &Context<'_>,
     root: &str,
     watch: bool,
+    on_path: impl FnMut(&str),
+) -> Result<(), Failure> {
+    visit_with(context, root, watch, Denied::Fails, on_path).await
+}
+
+/// What becomes of a znode whose children may not be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// It ends the visit.
+    Fails,
+    /// It is told, and passed over.
+    IsSkipped,
+}
+
+/// The same, with a say in what may not be read.
+///
+/// # Errors
+/// As [`visit`].
+pub(super) async fn visit_with(
+    context: &Context<'_>,
+    root: &str,
+    watch: bool,
+    denied: Denied,
     mut on_path: impl FnMut(&str),
 ) -> Result<(), Failure> {
     context.client.get(root).await.at(root)?;
@@ -63,6 +86,11 @@ pub(super) async fn visit(
     while let Some((path, list)) = lists.pop() {
         let mut names = match list {
             Err(error) if error.is(ErrorCode::NO_NODE) => continue,
+            Err(error) if error.is(ErrorCode::NO_AUTH) && denied == Denied::IsSkipped => {
+                let text = refusal(ErrorCode::NO_AUTH, Some(&path));
+                context.screen.complain(&text);
+                continue;
+            }
             list => list.at(&path)?,
         };
         names.sort();
