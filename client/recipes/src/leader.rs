@@ -116,12 +116,9 @@ impl Drop for LeaderLatch {
 
 async fn take_part(mutex: Mutex, tell: watch::Sender<Leads>, mut closed: watch::Receiver<bool>) {
     loop {
-        let guard = tokio::select! {
-            _ = closed.wait_for(|closed| *closed) => return,
-            guard = mutex.acquire() => guard,
-        };
-        let guard = match guard {
-            Ok(guard) => Arc::new(guard),
+        let guard = match mutex.acquire_unless(&mut closed).await {
+            Ok(Some(guard)) => Arc::new(guard),
+            Ok(None) => return,
             Err(error) => {
                 tell.send_replace(Leads::Never(error));
                 return;
@@ -133,8 +130,7 @@ async fn take_part(mutex: Mutex, tell: watch::Sender<Leads>, mut closed: watch::
             _ = guard.lost() => false,
         };
         tell.send_replace(Leads::Not);
-        // Guards that users keep do not keep the znode.
-        // Ended sessions take the znode along; otherwise the claim is deleted in the background.
+        // Guards that users keep do not keep the znode. If this fails, the claim is deleted in the background.
         let _ = guard.end().await;
         if is_closed {
             return;

@@ -1,5 +1,7 @@
 //! A lock that one holder has at a time, in the order of asking.
 
+use tokio::sync::watch;
+
 use crate::claim::{Claim, KAZOO, Names};
 use crate::decide::lock::{self, Decision};
 use crate::decide::mirror::join;
@@ -93,6 +95,39 @@ impl Mutex {
                 .await?
             {
                 return Ok(Guard::new(claim));
+            }
+        }
+    }
+
+    /// Waits until it is held or not wanted any more; then its znode is gone when this returns `None`.
+    pub(crate) async fn acquire_unless(
+        &self,
+        unwanted: &mut watch::Receiver<bool>,
+    ) -> Result<Option<Guard>, Error> {
+        loop {
+            let patient = self.sessions.patient().await?;
+            let acquired = self.acquire_unless_on(&patient, unwanted).await;
+            if let Some(acquired) = self.sessions.settled(acquired) {
+                return acquired;
+            }
+        }
+    }
+
+    async fn acquire_unless_on(
+        &self,
+        patient: &Patient,
+        unwanted: &mut watch::Receiver<bool>,
+    ) -> Result<Option<Guard>, Error> {
+        loop {
+            let claim = self.stand(patient).await?;
+            let is_turn = tokio::select! {
+                _ = unwanted.wait_for(|unwanted| *unwanted) => None,
+                turn = claim.turn(|children, mine| self.decide(children, mine)) => Some(turn?),
+            };
+            match is_turn {
+                None => return claim.withdraw().await.map(|()| None),
+                Some(true) => return Ok(Some(Guard::new(claim))),
+                Some(false) => {}
             }
         }
     }
