@@ -76,6 +76,8 @@ struct Timer<'a> {
     shared: &'a Arc<Shared>,
     sleep: Pin<Box<Sleep>>,
     outputs: Vec<Output<Caller>>,
+    /// Whether the last wake-up was spent on waiting for more to write.
+    has_waited: bool,
 }
 
 impl<'a> Timer<'a> {
@@ -84,6 +86,7 @@ impl<'a> Timer<'a> {
             shared,
             sleep: Box::pin(sleep_until(Instant::now())),
             outputs: Vec::new(),
+            has_waited: false,
         }
     }
 
@@ -141,6 +144,16 @@ impl<'a> Timer<'a> {
                     Poll::Pending => {}
                 }
                 inner.cnxn.take_outputs(&mut self.outputs);
+                let is_one_of_many = inner.cnxn.has_out() && inner.cnxn.waiting() > 1;
+                if read.is_pending() && is_one_of_many && !self.has_waited {
+                    // Where many call, more calls follow at once: they leave together after one turn of the others.
+                    self.has_waited = true;
+                    cx.waker().wake_by_ref();
+                    drop(inner);
+                    self.pass_on();
+                    return Poll::Pending;
+                }
+                self.has_waited = false;
                 link.give_out(&mut inner.cnxn, now);
                 let wants_link = inner.cnxn.action() == Action::Serve;
                 inner.task = Some(cx.waker().clone());

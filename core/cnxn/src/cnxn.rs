@@ -163,6 +163,12 @@ impl<C> Cnxn<C> {
         to.append(&mut self.outputs);
     }
 
+    /// How many requests wait for their replies.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Whether bytes wait to be written.
     #[must_use]
     pub fn has_out(&self) -> bool {

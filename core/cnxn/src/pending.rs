@@ -110,6 +110,10 @@ impl<C> Pending<C> {
         self.entries.pop_front()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// All of them, oldest first; nothing waits any more.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Entry<C>> {
         self.overdue = 0;
