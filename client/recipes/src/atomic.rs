@@ -7,7 +7,7 @@ use zabra_client::{CreateMode, Error as ClientError, ErrorCode, Stat};
 
 use crate::decide::mirror::join;
 use crate::error::Error;
-use crate::patient::{Ghost, Patient};
+use crate::patient::{Ghost, Patient, is_passing};
 use crate::sessions::Sessions;
 
 /// A value in a znode that is changed by compare and set; the same as Curator's `DistributedAtomicValue`.
@@ -183,7 +183,7 @@ impl AtomicValue {
                     }
                     return Ok(Attempt::Stale);
                 }
-                Err(error) if error.is_retryable() => {
+                Err(error) if is_passing(&error) => {
                     let counted = self.count(patient, proof).await.map_err(|_| in_doubt())?;
                     match counted {
                         Some(version) if version == proof.version => {}
@@ -194,7 +194,7 @@ impl AtomicValue {
                         None => return Err(in_doubt()),
                     }
                 }
-                Err(ClientError::SessionExpired) => return Err(in_doubt()),
+                Err(error) if error.is(ErrorCode::SESSION_EXPIRED) => return Err(in_doubt()),
                 Err(error) => return Err(error.into()),
             }
         }

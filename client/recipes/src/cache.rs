@@ -16,6 +16,7 @@ use zabra_client::{
 
 use crate::decide::mirror::{CacheEvent, Depth, Hint, Mirror, Node, Read, join};
 use crate::error::{Error, Lost};
+use crate::patient::is_passing;
 use crate::sessions::Sessions;
 
 /// What a cache holds and how much.
@@ -256,7 +257,7 @@ impl Filler {
                 Next::Answer(path, Ok(answer)) => self.take(&path, answer)?,
                 // The watch says when there is a connection again.
                 Next::Answer(_, Err(ClientError::ConnectionLoss)) => self.stop_reading(),
-                Next::Answer(_, Err(error)) if error.is_retryable() => self.begin_pass(),
+                Next::Answer(_, Err(error)) if is_passing(&error) => self.begin_pass(),
                 Next::Answer(_, Err(error)) => return Err(error.into()),
             }
         }

@@ -1,6 +1,7 @@
 //! What can go wrong in a recipe, and how what was held is lost.
 
 use thiserror::Error;
+use zabra_client::ErrorCode;
 
 /// Why a recipe gave up.
 ///
@@ -46,11 +47,12 @@ impl Error {
     /// Whether the session is to blame, so that all goes on in another one.
     #[must_use]
     pub fn is_end_of_session(&self) -> bool {
-        matches!(
-            self,
-            Self::Client(zabra_client::Error::SessionExpired)
-                | Self::Lost(Lost::SessionEnded | Lost::SessionInDoubt)
-        )
+        match self {
+            // Also as an answer: a server that is about to end the connection refuses what still comes.
+            Self::Client(error) => error.is(ErrorCode::SESSION_EXPIRED),
+            Self::Lost(lost) => matches!(lost, Lost::SessionEnded | Lost::SessionInDoubt),
+            _ => false,
+        }
     }
 
     pub(crate) fn malformed(path: &str, why: impl ToString) -> Self {

@@ -58,7 +58,7 @@ impl Patient {
     pub(crate) async fn ask<T>(&self, call: impl Fn(&Client) -> Call<T>) -> Result<T, ClientError> {
         loop {
             match call(&self.client).await {
-                Err(error) if error.is_retryable() => self.pause(&error).await,
+                Err(error) if is_passing(&error) => self.pause(&error).await,
                 answer => return answer,
             }
         }
@@ -198,7 +198,7 @@ impl Patient {
                     return Ok((name, stat.ok_or(Lost::Deleted)?));
                 }
                 Err(error) if error.is(ErrorCode::NO_NODE) => self.ensure_parent(&path).await?,
-                Err(error) if error.is_retryable() => {
+                Err(error) if is_passing(&error) => {
                     self.pause(&error).await;
                     if let Some(found) = self.find_own(parent, prefix).await? {
                         return Ok(found);
@@ -333,6 +333,12 @@ impl Drop for Ghost {
             }
         });
     }
+}
+
+/// Whether the same may succeed on the next connection. A session that was taken to another server in the middle of a call
+/// is told so, rarely, before the old connection ends (P80).
+pub(crate) fn is_passing(error: &ClientError) -> bool {
+    error.is_retryable() || error.is(ErrorCode::SESSION_MOVED)
 }
 
 /// Turns "no such znode" into `None`.

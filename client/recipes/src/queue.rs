@@ -6,7 +6,7 @@ use crate::decide::mirror::join;
 use crate::decide::queue::{ITEM, decode, encode, id, id_prefix, in_order, priority_prefix};
 use crate::decide::sequence::find_protected;
 use crate::error::{Error, Lost};
-use crate::patient::Patient;
+use crate::patient::{Patient, is_passing};
 use crate::sessions::Sessions;
 
 /// A queue at a path; the layout of Curator's `DistributedQueue`, `DistributedIdQueue` and `DistributedPriorityQueue`.
@@ -96,14 +96,14 @@ impl Queue {
             {
                 Ok(_) => return Ok(()),
                 Err(error) if error.is(ErrorCode::NO_NODE) => patient.ensure_parent(&path).await?,
-                Err(error) if error.is_retryable() && has_id => {
+                Err(error) if is_passing(&error) && has_id => {
                     patient.catch_up(&self.path).await?;
                     let children = patient.children(&self.path).await?;
                     if children.is_some_and(|(names, _)| find_protected(&names, prefix).is_some()) {
                         return Ok(());
                     }
                 }
-                Err(error) if error.is_retryable() => {}
+                Err(error) if is_passing(&error) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -260,7 +260,7 @@ impl Delivery {
                 .delete(&self.item, None);
             match transaction.commit().await {
                 Ok(_) => return Ok(()),
-                Err(error) if error.is_retryable() => {
+                Err(error) if is_passing(&error) => {
                     self.patient.catch_up(&self.item).await?;
                     if self.patient.stat(&self.item).await?.is_none() {
                         return Ok(());

@@ -7,6 +7,7 @@ use zabra_client::{CreateMode, ErrorCode};
 
 use crate::error::{Error, Lost};
 use crate::follow::{Follow, Seen, Versioned};
+use crate::patient::is_passing;
 use crate::sessions::Sessions;
 
 /// A value in a znode, followed in the background; the same as Curator's `SharedValue`.
@@ -78,7 +79,7 @@ impl SharedValue {
                 Ok(_) => return Ok(true),
                 Err(error) if error.is(ErrorCode::BAD_VERSION) => return Ok(false),
                 Err(error) if error.is(ErrorCode::NO_NODE) => return Err(Lost::Deleted.into()),
-                Err(error) if error.is_retryable() => {
+                Err(error) if is_passing(&error) => {
                     patient.catch_up(&self.path).await?;
                     let stat = patient.stat(&self.path).await?;
                     if stat.is_none_or(|stat| stat.version != version) {

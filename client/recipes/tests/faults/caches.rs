@@ -36,7 +36,10 @@ async fn settled(cache: &Cache, wanted: &BTreeMap<String, Vec<u8>>) {
             tokio::task::yield_now().await;
         }
     };
-    within(same).await;
+    tokio::select! {
+        () = within(same) => {}
+        error = cache.ended() => panic!("{error}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
