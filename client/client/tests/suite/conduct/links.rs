@@ -158,7 +158,7 @@ pub(crate) async fn calls(place: Place) {
 }
 
 pub(crate) async fn silent(place: Place) {
-    let far = Far::new(&place, Duration::from_millis(1_000)).await;
+    let far = Far::new(&place, Duration::from_secs(3)).await;
     let session = far.client.session().0;
     far.client
         .create("/mine", "", CreateMode::Ephemeral)
