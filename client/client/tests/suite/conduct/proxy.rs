@@ -82,24 +82,21 @@ async fn pass(
     let cuts = state.borrow_and_update().cuts;
     let mut bytes = vec![0; 64 * 1024];
     loop {
-        let now = *state.borrow_and_update();
-        if now.cuts != cuts {
-            return;
-        }
-        let read = async {
-            match may_be_held && now.is_held {
-                true => std::future::pending().await,
-                false => from.read(&mut bytes).await,
-            }
-        };
-        tokio::select! {
-            read = read => match read {
-                Ok(len @ 1..) if to.write_all(&bytes[..len]).await.is_ok() => {}
+        let len = tokio::select! {
+            read = from.read(&mut bytes) => match read {
+                Ok(len @ 1..) => len,
                 _ => return,
             },
-            changed = state.changed() => if changed.is_err() {
-                return;
-            },
+            _ = state.wait_for(|now| now.cuts != cuts) => return,
+        };
+        // What was read before it was held up is held up, too.
+        let freed = state.wait_for(|now| now.cuts != cuts || !(may_be_held && now.is_held));
+        match freed.await.map(|now| now.cuts) {
+            Ok(now) if now == cuts => {}
+            _ => return,
+        }
+        if to.write_all(&bytes[..len]).await.is_err() {
+            return;
         }
     }
 }
