@@ -140,4 +140,6 @@ mutants! {
     WindowForgetsUndurable = "f6",
     /// Empty voters wait for ever for a history that nobody has.
     EmptyVotersWait = "f7",
+    /// That a session was heard of is forgotten with its connection.
+    TouchLostWithConnection = "f8",
 }

@@ -1,9 +1,10 @@
 //! The connections of one poller, and what they watch.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use hashbrown::HashMap;
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_peer::{Input, Origin};
 use zabra_proto::{ConnId, ErrorCode, MonoMillis, SessionId};
 use zabra_session::TimeoutBounds;
@@ -101,6 +102,8 @@ pub struct Clients {
     pub(crate) outstanding: usize,
     pub(crate) stats: ServerStats,
     pub(crate) latencies: Latencies,
+    /// Sessions that were heard of on connections that are gone, with their timeouts and when: not yet reported.
+    pub(crate) last_heard: BTreeMap<SessionId, (i32, MonoMillis)>,
     /// Whether sessions are opened at all.
     pub(crate) serving: bool,
     /// Who changes what, if that is to be told.
@@ -138,6 +141,7 @@ impl Clients {
             outstanding: 0,
             stats: ServerStats::default(),
             latencies: Latencies::default(),
+            last_heard: BTreeMap::new(),
             serving: true,
             audit: None,
         }
@@ -209,6 +213,11 @@ impl Clients {
         let Some(conn) = slot.conn.take() else { return };
         if conn.held && conn.closing().is_none() {
             self.on_held_end();
+        }
+        let is_kept = conn.touched && !mutant::on(Mutant::TouchLostWithConnection);
+        if is_kept && conn.session != SessionId::NONE {
+            let heard = (conn.timeout_ms, conn.heard);
+            self.last_heard.insert(conn.session, heard);
         }
         self.free.push(id.0 as u32);
         self.open -= 1;

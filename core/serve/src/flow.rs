@@ -4,7 +4,7 @@
 //! peer. It never keeps more than a bounded number of bytes, whatever its client does.
 
 use zabra_peer::Input;
-use zabra_proto::{ConnId, MonoMillis};
+use zabra_proto::{ConnId, MonoMillis, SessionId};
 
 use crate::clients::Upstream;
 use crate::conn::State;
@@ -163,15 +163,22 @@ impl Clients {
 
     /// Tells the peer which sessions were heard of since the last call. Whom the server itself keeps waiting counts as
     /// heard: the protection must not expire sessions (P120). Whose reading was paused for its output shows that it
-    /// lives by taking some of it.
+    /// lives by taking some of it. What a connection that has ended since was told before counts as well (I-29).
     pub fn report_touches(&mut self, now: MonoMillis, upstream: &mut impl Upstream) {
+        for (session, (timeout_ms, heard)) in std::mem::take(&mut self.last_heard) {
+            upstream.input(Input::Touched {
+                session,
+                timeout_ms,
+                heard,
+            });
+        }
         for conn in self.iter_mut() {
             let takes = std::mem::take(&mut conn.takes);
             if conn.throttled || conn.held || !conn.parked.is_empty() || takes {
                 conn.heard = now;
-                conn.touched = true;
+                conn.touched |= conn.state == State::Open;
             }
-            if std::mem::take(&mut conn.touched) && conn.state == State::Open {
+            if std::mem::take(&mut conn.touched) && conn.session != SessionId::NONE {
                 upstream.input(Input::Touched {
                     session: conn.session,
                     timeout_ms: conn.timeout_ms,

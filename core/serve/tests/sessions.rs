@@ -106,6 +106,28 @@ fn a_connection_whose_session_has_moved_is_closed_without_an_answer() {
     }
 }
 
+/// I-29: the lease runs from when the session was heard of, whatever became of the connection.
+#[test]
+fn a_session_heard_of_just_before_its_connection_ended_counts_as_heard() {
+    let mut server = Solo::new();
+    let a = server.client();
+    let told = |server: &mut Solo| {
+        let mut told = Vec::new();
+        let mut upstream = |input: Input<'_>| {
+            if let Input::Touched { session, .. } = input {
+                told.push(session);
+            }
+        };
+        server.clients.report_touches(MonoMillis(0), &mut upstream);
+        told
+    };
+    told(&mut server);
+    server.say(a, 1, &set("/zookeeper", b"1", -1));
+    server.clients.remove(a.conn);
+    assert_eq!(told(&mut server), [a.session]);
+    assert_eq!(told(&mut server), []);
+}
+
 #[test]
 fn a_resumed_session_goes_on_and_its_older_connection_closes() {
     let mut server = Solo::new();

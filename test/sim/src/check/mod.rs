@@ -9,12 +9,14 @@
 //! | `order` | what is decided, in which order, and what state follows: I-2, I-3, I-4, I-13, I-28 |
 //! | `durability` | what disks hold: I-7, I-8, I-9, I-14, I-16 |
 //! | `epochs` | promises and votes: I-1, I-11, I-12 |
+//! | `elections` | who leads was elected: P59 |
 //! | `replies` | what clients are told: I-22 to I-26 |
 //! | `sessions` | their writes, their time, their end: I-26, I-29, I-30 |
 //! | `replay` | a history applied twice: I-17 |
 //! | `watches` | what they are told unasked: I-32, I-33, I-35 |
 
 mod durability;
+mod elections;
 mod epochs;
 mod order;
 mod replay;
@@ -36,6 +38,7 @@ use crate::kernel::Micros;
 use crate::plan::Plan;
 
 use durability::Disks;
+use elections::Elections;
 use epochs::Promises;
 use order::Order;
 use replay::Replays;
@@ -65,6 +68,7 @@ pub struct Checker {
     order: Order,
     disks: Disks,
     promises: Promises,
+    elections: Elections,
     sessions: Sessions,
     replays: Replays,
     /// The last txn that answered a session's write.
@@ -104,6 +108,7 @@ impl Checker {
             order: Order::new(plan.servers()),
             disks: Disks::new(plan.servers(), plan.voters),
             promises: Promises::new(plan.servers(), plan.voters),
+            elections: Elections::new(plan.voters),
             sessions: Sessions::new(plan.close_session_len_max),
             replays: Replays::default(),
             answered: BTreeMap::new(),
@@ -381,12 +386,25 @@ impl Checker {
 
     /// A server votes.
     pub fn vote(&mut self, at: ServerAt, notification: &Notification) {
+        self.elections.said(at, notification);
         let last = self.disks.last(at);
         if self.promises.is_about_itself(at, notification) {
             self.count("I-12 votes tell the truth");
             let verdict = self.promises.vote(at, notification, last);
             self.judge(verdict);
         }
+    }
+
+    /// A server finds itself elected.
+    pub fn elected(&mut self, at: ServerAt) {
+        self.count("P59 elected by a quorum");
+        let verdict = self.elections.elected(at);
+        self.judge(verdict);
+    }
+
+    /// A server hears a client, which has this session.
+    pub fn heard_of(&mut self, at: ServerAt, session: SessionId, now: Micros) {
+        self.sessions.heard_of(at, session, now);
     }
 
     /// A server leads, and decides requests from here on.

@@ -18,6 +18,8 @@ pub(super) struct Sessions {
     timeouts: BTreeMap<SessionId, u64>,
     /// Since when each server leads with a quorum behind it.
     leads_since: BTreeMap<ServerAt, Micros>,
+    /// When each server last heard a session's client on a connection of its own.
+    heard: BTreeMap<(ServerAt, SessionId), Micros>,
     paths_len_max: usize,
 }
 
@@ -27,6 +29,7 @@ impl Sessions {
             written: BTreeMap::new(),
             timeouts: BTreeMap::new(),
             leads_since: BTreeMap::new(),
+            heard: BTreeMap::new(),
             paths_len_max,
         }
     }
@@ -36,6 +39,10 @@ impl Sessions {
         let timeout_ms = u64::try_from(timeout_ms).unwrap_or(0);
         let known = self.timeouts.entry(session).or_insert(timeout_ms);
         *known = timeout_ms.min(*known);
+    }
+
+    pub(super) fn heard_of(&mut self, at: ServerAt, session: SessionId, now: Micros) {
+        self.heard.insert((at, session), now);
     }
 
     pub(super) fn leads(&mut self, at: ServerAt, now: Micros) {
@@ -83,7 +90,8 @@ impl Sessions {
         }
     }
 
-    /// I-29: a leader ends no session before it has been its leader for the session's whole timeout (P79).
+    /// I-29: a leader ends no session before it has been its leader for the session's whole timeout (P79), nor before it
+    /// has itself heard nothing of it for as long (P128).
     /// `rate_permille` is how fast its clock runs.
     pub(super) fn expires(
         &self,
@@ -92,7 +100,8 @@ impl Sessions {
         now: Micros,
         rate_permille: u64,
     ) -> Verdict {
-        let since = self.leads_since.get(&at);
+        let heard = self.heard.get(&(at, header.session));
+        let since = self.leads_since.get(&at).max(heard);
         let known = since.zip(self.timeouts.get(&header.session));
         let Some((since, timeout_ms)) = known else {
             return Ok(());
@@ -100,7 +109,7 @@ impl Sessions {
         let passed_ms = now.since(*since) * rate_permille / 1_000_000;
         if passed_ms + 1 < *timeout_ms {
             let text = format!(
-                "s{} leads for {passed_ms} ms and ends {}, which has {timeout_ms} ms",
+                "s{} leads, or has heard of it, for {passed_ms} ms and ends {}, which has {timeout_ms} ms",
                 at + 1,
                 header.session
             );

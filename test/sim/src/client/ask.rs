@@ -89,7 +89,10 @@ impl Client {
         self.written += 1;
         let data = format!("c{}-{}", self.at, self.written).into_bytes();
         let hash = hash_of(&data);
-        match around.kernel.rng.u32(0..100) {
+        // One in three writes nothing, so that no write of its own stands between it and what it asks.
+        let writes = self.at % 3 != 2;
+        let kinds = if writes { 0..100 } else { 60..98 };
+        match around.kernel.rng.u32(kinds) {
             0..=4 => self.ask_of_dir(&data, around),
             5..=14 => {
                 let create = create_request(&shared, &data, 0);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use zabra_peer::Input;
-use zabra_proto::ConnId;
+use zabra_proto::{ConnId, SessionId};
 
 use super::{Fate, Process};
 use crate::network::{Side, StreamId};
@@ -59,6 +59,10 @@ impl Process {
         } = self;
         let mut upstream = |input: Input<'_>| peer.step(now, input, &replica.tree, effects);
         clients.on_bytes(conn, bytes, replica, now.mono, &mut upstream);
+        let session = clients.conn(conn).map(|conn| conn.session());
+        if let Some(session) = session.filter(|session| *session != SessionId::NONE) {
+            around.check.heard_of(self.at, session, around.kernel.now());
+        }
         self.settle(around)
     }
 

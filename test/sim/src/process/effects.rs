@@ -194,7 +194,10 @@ impl Process {
                 }
                 around.check.in_step(self.at, *leader, *epoch);
             }
-            Note::Elected { .. } => {
+            Note::Elected { leader } => {
+                if *leader == self.sid {
+                    around.check.elected(self.at);
+                }
                 let early = around.plan.faults.early_permille;
                 if around.kernel.chance(early) {
                     self.dies_in = Some(around.kernel.rng.u32(0..40));
