@@ -13,7 +13,7 @@ pub(crate) struct Args {
     #[arg(short = 'D', value_name = "NAME=VALUE")]
     define: Vec<String>,
     /// A zoo.cfg, or port and data directory
-    #[arg(required = true)]
+    #[arg(required = true, value_hint = clap::ValueHint::AnyPath)]
     config: Vec<String>,
 }
 

@@ -6,6 +6,7 @@
 mod check;
 mod initialize;
 mod log;
+mod manual;
 mod purge;
 mod server;
 mod snapshot;
@@ -15,7 +16,7 @@ mod word;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use zabra_storage::tools::ToolFailure;
 
 /// Small buffers of many connections come and go on several threads; the system's allocator keeps too much of them.
@@ -55,6 +56,10 @@ enum Command {
     },
     /// Print the version as Apache's tools do
     Version,
+    /// Print the completion script of a shell
+    Completions(manual::CompletionsArgs),
+    /// Print or write the man pages
+    Man(manual::ManArgs),
     /// The shell: zkCli's commands, on a terminal, from standard input or as arguments
     #[command(disable_help_flag = true)]
     Cli {
@@ -98,6 +103,8 @@ fn main() -> ExitCode {
             println!("{}", zabra_config::version::version_line());
             ExitCode::SUCCESS
         }
+        Command::Completions(args) => report(manual::completions(Zabra::command(), &args)),
+        Command::Man(args) => report(manual::man(Zabra::command(), &args)),
         Command::Cli { args } => {
             ExitCode::from(zabra_cli::run(args, &zabra_config::version::full_version()))
         }

@@ -15,6 +15,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     log_format: Format,
     /// A zoo.cfg, or `PORT DATADIR [TICKTIME [MAXCNXNS]]`. Without: standalone on 127.0.0.1:2181, data in ./zabra-data
+    #[arg(value_hint = clap::ValueHint::AnyPath)]
     config: Vec<String>,
 }
 

@@ -56,7 +56,11 @@ impl Invocation {
             }
             // Apache's options have one hyphen; the form with two means the same.
             let name = arg.strip_prefix("--").unwrap_or(&arg[1..]);
-            let mut value = || args.next();
+            let (name, joined) = match name.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (name, None),
+            };
+            let value = || joined.or_else(|| args.next());
             match name {
                 "server" | "timeout" | "client-configuration" => {
                     let Some(value) = value() else {
@@ -95,26 +99,6 @@ impl Invocation {
     }
 }
 
-/// What `--help` says.
-pub(crate) const HELP: &str = "\
-The shell of ZooKeeper
-
-Usage: zabra cli [OPTIONS] [COMMAND [ARGUMENT...]]
-
-Without a command it reads commands from the terminal, or from standard input, one on a line.
-`zabra cli help` lists the commands.
-
-Options (Apache's, with one hyphen or two):
-  -server HOST[:PORT][,...][/CHROOT]  servers, and the path that is the root [default: localhost:2181]
-  -timeout MS                         session timeout to ask for [default: 30000]
-  -r                                  a read-only server will do
-  -waitforconnection                  end with an error if there is no connection within the timeout
-  -client-configuration FILE          properties of the client
-  -j, --json                          print one JSON value per command
-  -h, --help                          print this
-
-Exit codes: 0 done, 1 the (last) command failed, 2 bad client configuration, 127 unknown command";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +122,14 @@ mod tests {
         let asked = parse("--server h:1 --json");
         assert_eq!(asked.server, "h:1");
         assert!(asked.json && parse("-j").json);
+    }
+
+    #[test]
+    fn a_value_may_follow_its_option_at_once() {
+        let asked = parse("--server=h:1/a=b -timeout=500 ls /");
+        assert_eq!(asked.server, "h:1/a=b");
+        assert_eq!(asked.timeout, Duration::from_millis(500));
+        assert!(asked.complaints.is_empty());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! [`run()`] is the whole program behind `zabra cli`. A line becomes words (`words`), the words a command (`command`) with
 //! its options (`options`), and the command is run (`run`) in a session (`session`). What it prints goes through the
 //! `screen`, as Apache's text (`text`, `usage`, `failure`) or as JSON (`json`); events of watches come in between
-//! (`watches`). `terminal` adds line editing, completion and history.
+//! (`watches`). `terminal` adds line editing, completion and history. [`OPTIONS`] and [`commands()`] are its command line as data.
 //!
 //! What it is not: it speaks no protocol, that is `zabra-client`.
 
@@ -13,6 +13,7 @@ mod acl;
 mod command;
 mod completion;
 mod configuration;
+mod definition;
 mod failure;
 mod folder;
 mod glob;
@@ -39,6 +40,8 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 use zabra_proto::ErrorCode;
 
+pub use definition::{EXIT_CODES, OPTIONS, ShellCommand, ShellOption, commands};
+
 use configuration::Configuration;
 use invocation::Invocation;
 use screen::Screen;
@@ -54,7 +57,7 @@ pub fn run(args: impl IntoIterator<Item = String>, version: &str) -> u8 {
         Err(complaint) => return complain(&complaint, 1),
     };
     if asked.help {
-        Screen::new(false).say(invocation::HELP);
+        Screen::new(false).say(&definition::help());
         return 0;
     }
     let screen = Arc::new(Screen::new(asked.json));
