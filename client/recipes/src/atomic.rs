@@ -8,6 +8,7 @@ use zabra_client::{CreateMode, Error as ClientError, ErrorCode, Stat};
 use crate::decide::mirror::join;
 use crate::error::Error;
 use crate::patient::{Ghost, Patient, is_passing};
+use crate::session::Write;
 use crate::sessions::Sessions;
 
 /// A value in a znode that is changed by compare and set; the same as Curator's `DistributedAtomicValue`.
@@ -133,7 +134,7 @@ impl AtomicValue {
     ) -> Result<&'a mut Proof, Error> {
         let kept = held
             .take()
-            .filter(|proof| proof.session == patient.session());
+            .filter(|proof| proof.session == patient.session().id());
         let proof = match kept {
             Some(proof) => proof,
             None => {
@@ -142,7 +143,7 @@ impl AtomicValue {
                 let ghost = Ghost::new(patient, &self.path, &name);
                 let stat = patient.create_ephemeral(&path, &[]).await?;
                 Proof {
-                    session: patient.session(),
+                    session: patient.session().id(),
                     path,
                     version: stat.version,
                     _ghost: ghost,
@@ -163,13 +164,17 @@ impl AtomicValue {
             path: self.path.clone(),
         };
         loop {
-            let transaction = patient.client().transaction();
-            let transaction = transaction.set(&self.path, after, Some(before.version));
-            match transaction
-                .set(&proof.path, [], Some(proof.version))
-                .commit()
-                .await
-            {
+            let change = Write::Set {
+                path: &self.path,
+                data: after,
+                version: before.version,
+            };
+            let count = Write::Set {
+                path: &proof.path,
+                data: &[],
+                version: proof.version,
+            };
+            match patient.session().commit(&[change, count]).await {
                 Ok(_) => {
                     proof.version += 1;
                     return Ok(Attempt::Made);

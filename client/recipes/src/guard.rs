@@ -168,6 +168,7 @@ async fn watch_over(
     tell: Arc<watch::Sender<Option<Lost>>>,
 ) {
     let cause = tokio::select! {
+        biased;
         cause = patient.session_lost() => cause,
         cause = deleted(&patient, &path, czxid) => cause,
     };

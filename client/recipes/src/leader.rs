@@ -126,6 +126,7 @@ async fn take_part(mutex: Mutex, tell: watch::Sender<Leads>, mut closed: watch::
         };
         tell.send_replace(Leads::Yes(Arc::clone(&guard)));
         let is_closed = tokio::select! {
+            biased;
             _ = closed.wait_for(|closed| *closed) => true,
             _ = guard.lost() => false,
         };

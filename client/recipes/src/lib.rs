@@ -45,8 +45,11 @@ mod persistent_node;
 mod queue;
 mod read_write_lock;
 mod semaphore;
+mod session;
 mod sessions;
 mod shared;
+#[cfg(test)]
+mod simulation;
 
 pub use atomic::{AtomicLong, AtomicValue, Update};
 pub use barrier::{Barrier, DoubleBarrier, Entered};

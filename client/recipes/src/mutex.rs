@@ -121,6 +121,7 @@ impl Mutex {
         loop {
             let claim = self.stand(patient).await?;
             let is_turn = tokio::select! {
+                biased;
                 _ = unwanted.wait_for(|unwanted| *unwanted) => None,
                 turn = claim.turn(|children, mine| self.decide(children, mine)) => Some(turn?),
             };

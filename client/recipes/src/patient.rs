@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use zabra_client::SessionState;
 use zabra_client::{
-    Call, Client, CreateMode, CreateOptions, Error as ClientError, ErrorCode, OneshotWatch, Stat,
+    Call, Client, CreateMode, CreateOptions, Error as ClientError, ErrorCode, Stat,
 };
 use zabra_proto::path;
 
 use crate::decide::mirror::join;
 use crate::decide::sequence::find_protected;
 use crate::error::{Error, Lost};
+use crate::session::{Session, Watch};
 
 /// Children and the Stat of their parent.
 pub(crate) type Children = (Vec<String>, Stat);
@@ -25,39 +26,44 @@ pub(crate) type Value = (Vec<u8>, Stat);
 /// A client that waits, for as long as its session lives.
 #[derive(Debug, Clone)]
 pub(crate) struct Patient {
-    client: Client,
+    session: Session,
     handle: Handle,
-}
-
-/// A one-shot watch.
-#[derive(Debug)]
-pub(crate) struct Watch(OneshotWatch);
-
-impl Watch {
-    /// Waits until it fires or the session ends; in both cases it is time to look again.
-    pub(crate) async fn fired(self) {
-        // How it ended shows when looking.
-        let _ = self.0.await;
-    }
 }
 
 impl Patient {
     /// Within a runtime, as every client is.
-    pub(crate) fn new(client: &Client) -> Self {
+    pub(crate) fn new(session: Session) -> Self {
         Self {
-            client: client.clone(),
+            session,
             handle: Handle::current(),
         }
     }
 
-    pub(crate) const fn client(&self) -> &Client {
-        &self.client
+    pub(crate) const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The client of the session, for what recipes have no other word for.
+    pub(crate) fn client(&self) -> &Client {
+        match &self.session {
+            Session::Client(client) => client,
+            #[cfg(test)]
+            Session::Model(_) => panic!("the model has no client"),
+        }
+    }
+
+    /// Makes a call of the client that does no harm when it is made twice.
+    pub(crate) async fn ask<T>(&self, call: impl Fn(&Client) -> Call<T>) -> Result<T, ClientError> {
+        self.again(|| call(self.client())).await
     }
 
     /// Makes a call that does no harm when it is made twice.
-    pub(crate) async fn ask<T>(&self, call: impl Fn(&Client) -> Call<T>) -> Result<T, ClientError> {
+    async fn again<T, F>(&self, call: impl Fn() -> F) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
         loop {
-            match call(&self.client).await {
+            match call().await {
                 Err(error) if is_passing(&error) => self.pause(&error).await,
                 answer => return answer,
             }
@@ -73,7 +79,7 @@ impl Patient {
 
     /// Children; `None` without such a znode.
     pub(crate) async fn children(&self, path: &str) -> Result<Option<Children>, Error> {
-        found(self.ask(|client| client.children_and_stat(path)).await)
+        found(self.again(|| self.session.children(path)).await)
     }
 
     /// The same, and a watch that fires when they change or the znode goes.
@@ -81,14 +87,12 @@ impl Patient {
         &self,
         path: &str,
     ) -> Result<Option<(Vec<String>, Stat, Watch)>, Error> {
-        let answer = found(self.ask(|client| client.children_and_watch(path)).await)?;
-        Ok(answer.map(|(names, stat, watch)| (names, stat, Watch(watch))))
+        found(self.again(|| self.session.children_and_watch(path)).await)
     }
 
     /// Data; `None` without such a znode.
     pub(crate) async fn data(&self, path: &str) -> Result<Option<Value>, Error> {
-        let answer = found(self.ask(|client| client.get(path)).await)?;
-        Ok(answer.map(|(data, stat)| (data.into(), stat)))
+        found(self.again(|| self.session.get(path)).await)
     }
 
     /// The same, and a watch that fires when the data changes or the znode goes.
@@ -96,19 +100,17 @@ impl Patient {
         &self,
         path: &str,
     ) -> Result<Option<(Vec<u8>, Stat, Watch)>, Error> {
-        let answer = found(self.ask(|client| client.get_and_watch(path)).await)?;
-        Ok(answer.map(|(data, stat, watch)| (data.into(), stat, Watch(watch))))
+        found(self.again(|| self.session.get_and_watch(path)).await)
     }
 
     /// Stat; `None` without such a znode.
     pub(crate) async fn stat(&self, path: &str) -> Result<Option<Stat>, Error> {
-        Ok(self.ask(|client| client.exists(path)).await?)
+        Ok(self.again(|| self.session.exists(path)).await?)
     }
 
     /// The same, and a watch that fires when the data changes or the znode comes or goes.
     pub(crate) async fn stat_watched(&self, path: &str) -> Result<(Option<Stat>, Watch), Error> {
-        let (stat, watch) = self.ask(|client| client.exists_and_watch(path)).await?;
-        Ok((stat, Watch(watch)))
+        Ok(self.again(|| self.session.exists_and_watch(path)).await?)
     }
 
     /// Data if there is any, and a watch that fires when that changes in whatever way.
@@ -125,19 +127,19 @@ impl Patient {
 
     /// Sets the data whatever it is; `None` without such a znode.
     pub(crate) async fn overwrite(&self, path: &str, data: &[u8]) -> Result<Option<Stat>, Error> {
-        found(self.ask(|client| client.set(path, data, None)).await)
+        found(self.again(|| self.session.set(path, data, None)).await)
     }
 
     /// Deletes a znode whatever it holds. That there is none is what was wanted.
     pub(crate) async fn delete(&self, path: &str) -> Result<(), Error> {
-        found(self.ask(|client| client.delete(path, None)).await)?;
+        found(self.again(|| self.session.delete(path)).await)?;
         Ok(())
     }
 
     /// Waits until this server has seen what the leader has. After a connection was lost, this is what makes a change of
     /// ours visible whose answer was lost with it.
     pub(crate) async fn catch_up(&self, path: &str) -> Result<(), Error> {
-        self.ask(|client| client.sync(path)).await?;
+        self.again(|| self.session.sync(path)).await?;
         Ok(())
     }
 
@@ -149,7 +151,8 @@ impl Patient {
         options: &CreateOptions,
     ) -> Result<(), Error> {
         loop {
-            match self.ask(|client| client.create(path, data, options)).await {
+            let create = || self.session.create(path, data, options);
+            match self.again(create).await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.is(ErrorCode::NODE_EXISTS) => return Ok(()),
                 Err(error) if error.is(ErrorCode::NO_NODE) => self.ensure_parent(path).await?,
@@ -181,9 +184,9 @@ impl Patient {
         data: &[u8],
     ) -> Result<(String, Stat), Error> {
         let path = join(parent, &format!("{prefix}{mark}"));
-        let mode = CreateMode::EphemeralSequential;
+        let mode = CreateOptions::from(CreateMode::EphemeralSequential);
         loop {
-            match self.client.create(&path, data, mode).await {
+            match self.session.create(&path, data, &mode).await {
                 Ok(created) => {
                     let name = created
                         .path
@@ -229,7 +232,7 @@ impl Patient {
         loop {
             self.ensure(path, data, &mode).await?;
             match self.stat(path).await? {
-                Some(stat) if stat.ephemeral_owner == self.session() => return Ok(stat),
+                Some(stat) if stat.ephemeral_owner == self.session.id() => return Ok(stat),
                 Some(_) => {
                     let exists = ClientError::Server(ErrorCode::NODE_EXISTS, path.to_owned());
                     return Err(exists.into());
@@ -247,17 +250,12 @@ impl Patient {
         drop(self.handle.spawn(work(self.clone())));
     }
 
-    /// The session's id.
-    pub(crate) fn session(&self) -> i64 {
-        self.client.session().0.0
-    }
-
     /// Waits until the session has ended or may have.
     ///
     /// A server that hears nothing ends a session when its timeout is over, counted from what it heard last. The client
     /// calls a silent link lost after two thirds of the timeout; a sixth after that nothing is certain any more.
     pub(crate) async fn session_lost(&self) -> Lost {
-        let mut states = self.client.states();
+        let mut states = self.session.states();
         let mut state = states.next().await;
         loop {
             state = match state {
@@ -268,9 +266,8 @@ impl Patient {
                 Some(SessionState::Lost) => return Lost::SessionInDoubt,
                 Some(SessionState::Connected | SessionState::ReadOnly) => states.next().await,
                 Some(SessionState::Suspended | SessionState::Connecting) => {
-                    let doubt = self.client.session_timeout() / 6;
-                    let reconnected = states.wait_for(SessionState::is_connected);
-                    match tokio::time::timeout(doubt, reconnected).await {
+                    let doubt = self.session.timeout() / 6;
+                    match tokio::time::timeout(doubt, states.connected()).await {
                         Err(_) => return Lost::SessionInDoubt,
                         Ok(false) => return Lost::SessionEnded,
                         Ok(true) => states.next().await,

@@ -111,7 +111,9 @@ impl PersistentNode {
             let patient = self.sessions.patient().await?;
             let stat = patient.stat(&self.path).await?;
             match stat {
-                Some(stat) if !self.is_ephemeral || stat.ephemeral_owner == patient.session() => {
+                Some(stat)
+                    if !self.is_ephemeral || stat.ephemeral_owner == patient.session().id() =>
+                {
                     patient.delete(&self.path).await
                 }
                 _ => Ok(()),
@@ -175,6 +177,7 @@ impl Keeper {
             }
             self.tell.send_replace(Kept::There);
             tokio::select! {
+                biased;
                 () = watch.fired() => {}
                 // Its sender lives as long as this task.
                 _ = self.data.changed() => {}
@@ -194,7 +197,8 @@ impl Keeper {
     }
 
     fn is_ours(&self, patient: &Patient, stat: &Stat) -> bool {
-        self.options.mode() != CreateMode::Ephemeral || stat.ephemeral_owner == patient.session()
+        self.options.mode() != CreateMode::Ephemeral
+            || stat.ephemeral_owner == patient.session().id()
     }
 }
 

@@ -1,12 +1,13 @@
 //! Queues of items in znodes: in order of arrival, by priority, with ids.
 
-use zabra_client::{CreateMode, Error as ClientError, ErrorCode};
+use zabra_client::{CreateMode, CreateOptions, Error as ClientError, ErrorCode};
 
 use crate::decide::mirror::join;
 use crate::decide::queue::{ITEM, decode, encode, id, id_prefix, in_order, priority_prefix};
 use crate::decide::sequence::find_protected;
 use crate::error::{Error, Lost};
 use crate::patient::{Patient, is_passing};
+use crate::session::Write;
 use crate::sessions::Sessions;
 
 /// A queue at a path; the layout of Curator's `DistributedQueue`, `DistributedIdQueue` and `DistributedPriorityQueue`.
@@ -87,13 +88,10 @@ impl Queue {
         self.wait_for_room(&patient).await?;
         let data = encode(&[item]);
         let path = join(&self.path, prefix);
+        let mode = CreateOptions::from(CreateMode::PersistentSequential);
         let has_id = id(prefix).is_some();
         loop {
-            match patient
-                .client()
-                .create(&path, &data, CreateMode::PersistentSequential)
-                .await
-            {
+            match patient.session().create(&path, &data, &mode).await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.is(ErrorCode::NO_NODE) => patient.ensure_parent(&path).await?,
                 Err(error) if is_passing(&error) && has_id => {
@@ -197,6 +195,7 @@ impl Queue {
                 }
             }
             tokio::select! {
+                biased;
                 () = unlock.fired() => {}
                 () = put.fired() => {}
             }
@@ -254,11 +253,8 @@ impl Delivery {
     pub async fn done(mut self) -> Result<(), Error> {
         self.is_settled = true;
         loop {
-            let transaction = self.patient.client().transaction();
-            let transaction = transaction
-                .delete(&self.lock, None)
-                .delete(&self.item, None);
-            match transaction.commit().await {
+            let writes = [&self.lock, &self.item].map(|path| Write::Delete { path });
+            match self.patient.session().commit(&writes).await {
                 Ok(_) => return Ok(()),
                 Err(error) if is_passing(&error) => {
                     self.patient.catch_up(&self.item).await?;

@@ -5,7 +5,8 @@ use crate::decide::mirror::join;
 use crate::error::{Error, Lost};
 use crate::guard::Guard;
 use crate::mutex::Mutex;
-use crate::patient::{Patient, Watch};
+use crate::patient::Patient;
+use crate::session::Watch;
 use crate::sessions::Sessions;
 use crate::shared::decode_count;
 
@@ -87,11 +88,20 @@ impl Semaphore {
     /// # Errors
     /// As [`Semaphore::acquire`].
     pub async fn try_acquire(&self) -> Result<Option<Guard>, Error> {
-        let patient = self.sessions.patient().await?;
-        let Some(turn) = self.line.try_on(&patient).await? else {
+        loop {
+            let patient = self.sessions.patient().await?;
+            let tried = self.try_on(&patient).await;
+            if let Some(tried) = self.sessions.settled(tried) {
+                return tried;
+            }
+        }
+    }
+
+    async fn try_on(&self, patient: &Patient) -> Result<Option<Guard>, Error> {
+        let Some(turn) = self.line.try_on(patient).await? else {
             return Ok(None);
         };
-        let lease = turn.run(self.lease(&patient, false)).await??;
+        let lease = turn.run(self.lease(patient, false)).await??;
         turn.release().await?;
         Ok(lease)
     }
@@ -129,6 +139,7 @@ impl Semaphore {
             match limit_watch {
                 None => watch.fired().await,
                 Some(limit_watch) => tokio::select! {
+                    biased;
                     () = watch.fired() => {}
                     () = limit_watch.fired() => {}
                 },

@@ -11,10 +11,11 @@ use zabra_client::{Client, Error as ClientError, SessionState};
 
 use crate::error::Error;
 use crate::patient::Patient;
+use crate::session::Session;
 
 /// Opens a session.
 type Connect =
-    dyn Fn() -> Pin<Box<dyn Future<Output = Result<Client, ClientError>> + Send>> + Send + Sync;
+    dyn Fn() -> Pin<Box<dyn Future<Output = Result<Session, ClientError>> + Send>> + Send + Sync;
 
 /// Where a recipe gets its client from.
 ///
@@ -24,7 +25,7 @@ type Connect =
 pub struct Sessions(Arc<Inner>);
 
 struct Inner {
-    current: Mutex<Client>,
+    current: Mutex<Session>,
     connect: Option<Box<Connect>>,
 }
 
@@ -39,10 +40,23 @@ impl Sessions {
         F: Future<Output = Result<Client, ClientError>> + Send + 'static,
     {
         let client = connect().await?;
-        Ok(Self(Arc::new(Inner {
-            current: Mutex::new(client),
+        let connect = move || {
+            let connected = connect();
+            async move { connected.await.map(Session::Client) }
+        };
+        Ok(Self::going_on(Session::Client(client), connect))
+    }
+
+    /// From this session on, in as many others as there will be.
+    pub(crate) fn going_on<C, F>(session: Session, connect: C) -> Self
+    where
+        C: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Session, ClientError>> + Send + 'static,
+    {
+        Self(Arc::new(Inner {
+            current: Mutex::new(session),
             connect: Some(Box::new(move || Box::pin(connect()))),
-        })))
+        }))
     }
 
     /// The client of the present session, or of a new one if that has ended.
@@ -50,6 +64,10 @@ impl Sessions {
     /// # Errors
     /// The session has ended and there is no other, or the credentials were refused.
     pub async fn client(&self) -> Result<Client, Error> {
+        Ok(self.patient().await?.client().clone())
+    }
+
+    async fn session(&self) -> Result<Session, Error> {
         let mut current = self.0.current.lock().await;
         let ended = match current.state() {
             SessionState::Expired => ClientError::SessionExpired,
@@ -67,7 +85,7 @@ impl Sessions {
         };
         *current = loop {
             match connect().await {
-                Ok(client) => break client,
+                Ok(session) => break session,
                 Err(error @ (ClientError::AuthFailed | ClientError::Misuse(_))) => {
                     return Err(error.into());
                 }
@@ -78,7 +96,7 @@ impl Sessions {
     }
 
     pub(crate) async fn patient(&self) -> Result<Patient, Error> {
-        Ok(Patient::new(&self.client().await?))
+        Ok(Patient::new(self.session().await?))
     }
 
     /// What to make of a result: `None` if its session has ended and the same can be done in the next one.
@@ -93,7 +111,7 @@ impl Sessions {
 impl From<&Client> for Sessions {
     fn from(client: &Client) -> Self {
         Self(Arc::new(Inner {
-            current: Mutex::new(client.clone()),
+            current: Mutex::new(Session::Client(client.clone())),
             connect: None,
         }))
     }

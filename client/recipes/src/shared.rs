@@ -74,8 +74,8 @@ impl SharedValue {
         let patient = self.sessions.patient().await?;
         let version = before.stat.version;
         loop {
-            let set = patient.client().set(&self.path, value, Some(version)).await;
-            match set {
+            let set = patient.session().set(&self.path, value, Some(version));
+            match set.await {
                 Ok(_) => return Ok(true),
                 Err(error) if error.is(ErrorCode::BAD_VERSION) => return Ok(false),
                 Err(error) if error.is(ErrorCode::NO_NODE) => return Err(Lost::Deleted.into()),
