@@ -7,6 +7,7 @@
 //! | read txns back, at a start or for a learner | [`LogReader`] |
 //! | write and read snapshots | [`SnapshotWriter`], [`read_snapshot`] |
 //! | take and send snapshots between servers | [`StreamReader`], [`send_snapshot`] |
+//! | mend a damaged log from other members' | [`Wound`], [`intact_behind`] |
 //! | cut or replace the history, as a leader asks | [`truncate()`], [`Incoming`], [`adopt_history`] |
 //! | remove what is not needed any more | [`purge()`] |
 //! | keep a member's promises | [`Epochs`] |
@@ -26,6 +27,7 @@ mod history;
 mod incoming;
 mod log;
 mod mark;
+mod mend;
 pub mod names;
 mod purge;
 mod real;
@@ -49,6 +51,7 @@ pub use history::{
 pub use incoming::{AdoptedHistory, Incoming, IncomingError, PendingHistory};
 pub use log::{Flushed, LogError, LogOptions, TxnLog, UNSYNCED_MAX};
 pub use mark::{Mark, MarkFile, Segment};
+pub use mend::{Healing, Wound, intact_behind};
 pub use names::Compression;
 pub use purge::{PurgeOptions, Purged, purge};
 pub use real::RealVfs;

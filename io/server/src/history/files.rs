@@ -9,6 +9,8 @@ use zabra_proto::Zxid;
 use zabra_storage::{Compression, DataDirs, MarkFile, Vfs};
 use zabra_tree::TreeOptions;
 
+use crate::links::Donor;
+
 /// How history is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct HistoryOptions {
@@ -67,6 +69,11 @@ impl HistoryFiles {
             leases: Mutex::default(),
             numbers: AtomicU64::new(0),
         }
+    }
+
+    /// Who gives other members copies of what is here.
+    pub(crate) fn donor(&self) -> Donor {
+        Donor::new(Arc::clone(&self.vfs), self.dirs.clone())
     }
 
     /// The present history. Whoever reads it for long looks whether it is still the same.

@@ -19,6 +19,7 @@ use zabra_quorum::HostPort;
 use super::LinkLetter;
 use super::correspondent::{Connected, Correspondent, Introduced};
 use super::dialer::{self, DialError};
+use super::donor::{Asked, Donor};
 use super::door::Door;
 use super::socket::{Socket, SocketOptions};
 use crate::net::{Listener, Poller, Ready, Source};
@@ -63,6 +64,8 @@ pub(crate) struct ElectionPort {
     next_number: u32,
     next_attempt: u64,
     mailbox: Arc<Mailbox>,
+    /// Answers members whose logs are damaged.
+    donor: Arc<Donor>,
     news: Vec<ElectionNews>,
     /// Whether something waits that was not tried to be sent.
     is_dirty: bool,
@@ -106,6 +109,7 @@ impl ElectionPort {
     pub(crate) fn new(
         options: ElectionOptions,
         mailbox: Arc<Mailbox>,
+        donor: Arc<Donor>,
     ) -> Result<Self, InitialError> {
         Ok(Self {
             introduction: introduction(&options)?,
@@ -116,6 +120,7 @@ impl ElectionPort {
             next_number: 0,
             next_attempt: 0,
             mailbox,
+            donor,
             news: Vec::new(),
             is_dirty: false,
         })
@@ -173,7 +178,7 @@ impl ElectionPort {
             self.flush_wire(number, now, poller);
         }
         if report.read {
-            self.read(number, scratch, now);
+            self.read(number, scratch, now, poller);
         }
     }
 
@@ -432,7 +437,7 @@ impl ElectionPort {
         self.take_frames(number, sid, now);
     }
 
-    fn read(&mut self, number: u32, scratch: &mut [u8], now: MonoMillis) {
+    fn read(&mut self, number: u32, scratch: &mut [u8], now: MonoMillis, poller: &Poller) {
         let Some(wire) = self.wires.get_mut(&number) else {
             return;
         };
@@ -443,8 +448,29 @@ impl ElectionPort {
             Err(error) => return self.lose(number, &error, now),
         }
         match wire.role {
-            Role::Unknown { from, .. } => self.take_introduction(number, from, now),
+            Role::Unknown { from, .. } => match Asked::begins(&wire.inbox) {
+                None => {}
+                Some(true) => self.give(number, poller),
+                Some(false) => self.take_introduction(number, from, now),
+            },
             Role::Link(sid) => self.take_frames(number, sid, now),
+        }
+    }
+
+    /// A member mends its log: it is answered on a thread of its own.
+    fn give(&mut self, number: u32, poller: &Poller) {
+        let Some(mut wire) = self.wires.remove(&number) else {
+            return;
+        };
+        let asked = Asked::decode(&wire.inbox);
+        let stream = wire
+            .socket
+            .detach(poller)
+            .and_then(|()| wire.socket.share());
+        match (stream, asked) {
+            (Ok(stream), Some(asked)) => self.donor.answer(stream, asked),
+            (Err(error), _) => warn!(%error, "a server that mends its log cannot be answered"),
+            (Ok(_), None) => {}
         }
     }
 

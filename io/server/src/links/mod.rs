@@ -12,10 +12,12 @@
 //! | follow a quorum link | `quorum`, `quorum_link` |
 //! | connect to another server | `dialer` |
 //! | listen for others | `bind` |
+//! | give others what their logs lack | `donor` |
 
 mod bind;
 mod correspondent;
 mod dialer;
+mod donor;
 mod door;
 mod election;
 mod patient;
@@ -31,7 +33,8 @@ use zabra_proto::Sid;
 
 pub use bind::BindError;
 pub(crate) use bind::bind_patiently;
-pub(crate) use dialer::{DialError, Persistence, spawn};
+pub(crate) use dialer::{DialError, Persistence, connect, spawn};
+pub(crate) use donor::{Answered, Asked, Donor};
 pub(crate) use election::{ElectionNews, ElectionOptions, ElectionPort};
 pub(crate) use quorum::{OUT_LEN_MAX, QuorumNews, QuorumOptions, QuorumPort};
 pub(crate) use socket::SocketOptions;

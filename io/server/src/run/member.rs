@@ -8,6 +8,7 @@ use tracing::{info, warn};
 use zabra_config::{Config, MembershipFiles, Mode, ThisMember};
 use zabra_storage::Vfs;
 
+use super::mend::Mender;
 use super::options;
 use super::start::{Opened, StartError, open_dirs};
 use crate::history::{HistoryFiles, Jobs, recover_member};
@@ -47,13 +48,28 @@ pub(super) fn open_ports(config: &Config, this: &ThisMember) -> Result<Listeners
     Ok(listen(&options::links(config, this), addresses)?)
 }
 
-/// Loads the state; what is logged and not known to be decided stays out of the tree.
-pub(super) fn open(config: &Config, vfs: Arc<dyn Vfs>) -> Result<Opened, StartError> {
+/// Loads the state; what is logged and not known to be decided stays out of the tree. A damaged log is mended first, with
+/// the help of others.
+pub(super) fn open(
+    config: &Config,
+    this: &ThisMember,
+    vfs: Arc<dyn Vfs>,
+    listeners: Option<&Listeners>,
+) -> Result<Opened, StartError> {
     let began = Instant::now();
     back_up(config);
     let (dirs, lock) = open_dirs(config, &*vfs)?;
     let recover = options::recover(config);
-    let state = recover_member(&vfs, &dirs, &recover, options::tree(config))?;
+    let listeners = listeners.map_or(&[][..], |listeners| &listeners.election);
+    let mender = Mender::new((&vfs, &dirs), this, listeners);
+    let state = loop {
+        match recover_member(&vfs, &dirs, &recover, options::tree(config)) {
+            Ok(state) => break state,
+            // Each damage that is mended is one less, and nobody makes new ones.
+            Err(StartError::Storage(error)) => mender.mend(error).map_err(StartError::Storage)?,
+            Err(error) => return Err(error),
+        }
+    };
     let undecided = state.history.tail.len();
     let epochs = state.history.epochs;
     info!(

@@ -6,6 +6,7 @@
 mod background;
 mod loader;
 mod member;
+mod mend;
 mod options;
 mod start;
 

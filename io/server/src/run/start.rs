@@ -177,7 +177,11 @@ impl Server {
         zabra_config::dirs::prepare(&config.storage)?;
         let (ports, opened) = match &config.mode {
             Mode::Standalone => (Ports::standalone(&config)?, open(&config, vfs)?),
-            Mode::Member(this) => (Ports::member(&config, this)?, member::open(&config, vfs)?),
+            Mode::Member(this) => {
+                let ports = Ports::member(&config, this)?;
+                let opened = member::open(&config, this, vfs, ports.servers.as_ref())?;
+                (ports, opened)
+            }
         };
         for note in &opened.recovered.notes {
             warn!("{note}");

@@ -121,8 +121,9 @@ impl Member {
     ) -> io::Result<Self> {
         let election = election_options(&options, &membership, last_seen.as_ref());
         let (history, jobs) = history;
+        let donor = Arc::new(history.donor());
         Ok(Self {
-            election: ElectionPort::new(election, Arc::clone(&mailbox))
+            election: ElectionPort::new(election, Arc::clone(&mailbox), donor)
                 .map_err(io::Error::other)?,
             quorum: QuorumPort::new(options.quorum, Arc::clone(&mailbox)),
             text: membership.to_string(),

@@ -14,7 +14,7 @@ use zabra_proto::client::{
     RequestHeader, SetDataRequest,
 };
 use zabra_proto::{ErrorCode, OpCode, RawAcl, SessionId, Xid, Zxid};
-use zabra_server::{Fatal, Server, Stopper};
+use zabra_server::{Fatal, Server, StartError, Stopper};
 use zabra_storage::{Access, DirEntry, RealVfs, Vfs, VfsFile};
 
 /// A server that runs on a thread of its own.
@@ -43,7 +43,14 @@ impl Running {
     }
 
     pub(crate) fn start_on(config: Config, vfs: Arc<dyn Vfs>) -> Self {
-        let server = Server::start_on(config, vfs).unwrap();
+        Self::of(Server::start_on(config, vfs).unwrap())
+    }
+
+    pub(crate) fn try_start(config: Config) -> Result<Self, StartError> {
+        Server::start(config).map(Self::of)
+    }
+
+    fn of(server: Server) -> Self {
         let (address, stopper) = (server.address(), server.stopper());
         Self {
             address,

@@ -1,12 +1,13 @@
 //! Members of an ensemble in this process, on ports of loopback that nobody else gets.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 use zabra_config::{Config, Invocation, Listen, SystemProperties};
+use zabra_server::StartError;
 
 use crate::common::{Client, Running, word};
 
@@ -93,11 +94,42 @@ impl Ensemble {
     }
 
     pub(crate) fn start(&mut self, sid: usize) {
+        let running = Running::start(self.configured(sid));
+        self.members[sid - 1] = Some(running);
+    }
+
+    /// Starts servers that need each other for it, at the same time. Why those do not start that do not.
+    pub(crate) fn try_start_together(&mut self) -> Vec<StartError> {
+        let configs: Vec<Config> = (1..=self.members.len())
+            .map(|sid| self.configured(sid))
+            .collect();
+        let started = std::thread::scope(|scope| {
+            let starting: Vec<_> = configs
+                .into_iter()
+                .map(|config| scope.spawn(|| Running::try_start(config)))
+                .collect();
+            let joined = starting
+                .into_iter()
+                .map(|starting| starting.join().unwrap());
+            joined.collect::<Vec<_>>()
+        });
+        let mut errors = Vec::new();
+        for (member, started) in self.members.iter_mut().zip(started) {
+            *member = started.map_err(|error| errors.push(error)).ok();
+        }
+        errors
+    }
+
+    /// Where a member keeps its logs.
+    pub(crate) fn logs(&self, sid: usize) -> PathBuf {
+        self.dir.path().join(sid.to_string()).join("data/version-2")
+    }
+
+    fn configured(&self, sid: usize) -> Config {
         let home = self.dir.path().join(sid.to_string());
         std::fs::create_dir_all(home.join("data")).unwrap();
         std::fs::write(home.join("data/myid"), sid.to_string()).unwrap();
-        let running = Running::start(self.config(&home));
-        self.members[sid - 1] = Some(running);
+        self.config(&home)
     }
 
     fn config(&self, home: &Path) -> Config {

@@ -1,6 +1,7 @@
 //! Ensembles of servers in this process, over real sockets and real disks.
 
 mod members;
+mod mending;
 mod words;
 
 use std::io::{Read, Write};

@@ -3,10 +3,12 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
+use std::path::Path;
 use std::time::Instant;
 
 use zabra_config::BindAt;
 use zabra_election::ServerState;
+use zabra_storage::{DataDirs, RealVfs};
 
 use super::*;
 use crate::links::bind::bind;
@@ -52,7 +54,9 @@ impl Rig {
     fn new(options: ElectionOptions) -> Self {
         let poller = Poller::new().unwrap();
         let mailbox = Arc::new(Mailbox::new(Waker::new(&poller).unwrap()));
-        let mut port = ElectionPort::new(options, Arc::clone(&mailbox)).unwrap();
+        let nothing = DataDirs::new(Path::new("/nowhere"), None);
+        let donor = Arc::new(Donor::new(Arc::new(RealVfs), nothing));
+        let mut port = ElectionPort::new(options, Arc::clone(&mailbox), donor).unwrap();
         let listeners = bind(&[BindAt::Host(at(0))], false).unwrap();
         port.listen(listeners, &poller).unwrap();
         Self {
