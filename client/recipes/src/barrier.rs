@@ -10,7 +10,7 @@ use crate::sessions::Sessions;
 
 /// A barrier that is there or not; the same as Curator's `DistributedBarrier`.
 ///
-/// - Guaranteed: nobody who waits passes before it was lifted, and all pass then.
+/// - Guaranteed: nobody who waits passes before it was lifted, if it was up when the wait began; and all pass then.
 /// - Not guaranteed: that it was there at any particular time; who comes when it is not there passes at once.
 #[derive(Debug, Clone)]
 pub struct Barrier {
@@ -62,6 +62,8 @@ impl Barrier {
     }
 
     async fn wait_on(&self, patient: &Patient) -> Result<(), Error> {
+        // A server that lags may not have heard that it was put up.
+        patient.catch_up(&self.path).await?;
         while let Some((_, _, watch)) = patient.data_watched(&self.path).await? {
             watch.fired().await;
         }
@@ -75,6 +77,7 @@ impl Barrier {
 /// - Guaranteed: nobody is in before so many were there at the same time; nobody who left is out while another is in and its
 ///   session lives.
 /// - A member whose session ends counts as gone: before the barrier has opened it is missing, afterwards it is out.
+/// - Not guaranteed: that it can be entered again before everybody's leave has returned. Take another path for the next time.
 #[derive(Debug, Clone)]
 pub struct DoubleBarrier {
     sessions: Sessions,

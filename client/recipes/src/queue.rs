@@ -15,7 +15,8 @@ use crate::sessions::Sessions;
 /// - Guaranteed by [`Queue::take`]: each item is delivered at least once, and is gone only after [`Delivery::done`]; an item
 ///   whose taker's session ends is delivered to another. While a taker's session lives, nobody else has its item.
 /// - Order: that of putting, or of priority; takers that run beside each other finish in any order.
-/// - A put whose answer is lost may put the item twice; [`Queue::put_with_id`] under an id of its own finds out and does not.
+/// - A put whose answer is lost may put the item twice. [`Queue::put_with_id`] under an id of its own finds out and does not,
+///   unless somebody took the item and was done with it before we could look.
 /// - Not guaranteed: the limit is looked at before each put, so that puts at the same time may pass it together.
 ///
 /// A queue has items with priorities or without, not both: their names do not sort together. It is for hundreds of items,

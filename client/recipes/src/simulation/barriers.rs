@@ -9,14 +9,16 @@ use crate::{Barrier, DoubleBarrier, Error};
 #[test]
 fn nobody_passes_a_barrier_before_it_is_lifted_and_then_all_do() {
     each_seed(ABRUPT, async |stage| {
+        // They are connected before it is put up, to servers that may not have heard of it.
+        let waiters: Vec<_> = (0..3).map(|_| stage.member()).collect();
         let owner = Barrier::new(stage.member(), "/barrier");
         let set = owner.clone();
         let set = tokio::spawn(async move { while set.set().await.is_err() {} });
         stage.play(vec![set], || ()).await;
         let is_lifted = Arc::new(AtomicBool::new(false));
         let mut work = Vec::new();
-        for _ in 0..3 {
-            let barrier = Barrier::new(stage.member(), "/barrier");
+        for sessions in waiters {
+            let barrier = Barrier::new(sessions, "/barrier");
             let is_lifted = Arc::clone(&is_lifted);
             work.push(tokio::spawn(async move {
                 barrier.wait().await.unwrap();

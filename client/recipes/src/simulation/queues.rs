@@ -16,12 +16,13 @@ struct Fate {
     done: u32,
 }
 
-/// Two put, three take; with an id for each item or without.
+/// Two put, three take: at the same time up to a limit, or one after the other with an id for each item.
 async fn hand_over(stage: &mut Stage, has_ids: bool) -> Ledger {
     let ledger = Ledger::default();
     let mut work = Vec::new();
     for putter in 0..2 {
-        let queue = Queue::new(stage.member(), "/items", "/locks").items_max(3);
+        let limit = if has_ids { 100 } else { 3 };
+        let queue = Queue::new(stage.member(), "/items", "/locks").items_max(limit);
         let ledger = ledger.clone();
         work.push(tokio::spawn(async move {
             for number in 0..3 {
@@ -41,6 +42,9 @@ async fn hand_over(stage: &mut Stage, has_ids: bool) -> Ledger {
                 ledger.entry(item.into_bytes()).or_default();
             }
         }));
+    }
+    if has_ids {
+        stage.play(std::mem::take(&mut work), || ()).await;
     }
     let takers: Vec<_> = (0..3)
         .map(|_| {

@@ -5,18 +5,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use zabra_recipes::{Barrier, DoubleBarrier};
 
-use crate::support::{Fault, Scene, rounds, seed, within};
+use crate::support::{Fault, Scene, on_one_server_and_on_three, rounds, within};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_passes_before_it_is_lifted_and_then_all_do_under_every_fault() {
-    let mut scene = Scene::new(4).await;
-    let mut random = fastrand::Rng::with_seed(seed());
-    let owner = Barrier::new(&scene.members[3].sessions, "/barriers/one");
+on_one_server_and_on_three!(
+    nobody_passes_before_it_is_lifted_and_then_all_do_under_every_fault: 3,
+    all_go_in_together_and_out_together_over_broken_links: 3,
+);
+
+async fn nobody_passes_before_it_is_lifted_and_then_all_do_under_every_fault(mut scene: Scene) {
     for round in 0..rounds() {
+        let owner = Barrier::new(scene.direct().await, "/barriers/one");
         within(owner.set()).await.unwrap();
         let passed = Arc::new(AtomicUsize::new(0));
         let mut waiting = Vec::new();
-        for member in &scene.members[..3] {
+        for member in &scene.members {
             let barrier = Barrier::new(&member.sessions, "/barriers/one");
             let passed = Arc::clone(&passed);
             waiting.push(tokio::spawn(async move {
@@ -24,8 +26,7 @@ async fn nobody_passes_before_it_is_lifted_and_then_all_do_under_every_fault() {
                 passed.fetch_add(1, Ordering::SeqCst);
             }));
         }
-        let fault = Fault::any(&mut random);
-        scene.inflict(fault, random.usize(0..3)).await;
+        let (fault, _) = scene.strike().await;
         assert_eq!(passed.load(Ordering::SeqCst), 0, "round {round}, {fault:?}");
         within(owner.lift()).await.unwrap();
         for waiting in waiting {
@@ -34,10 +35,7 @@ async fn nobody_passes_before_it_is_lifted_and_then_all_do_under_every_fault() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_go_in_together_and_out_together_over_broken_links() {
-    let scene = Scene::new(3).await;
-    let mut random = fastrand::Rng::with_seed(seed());
+async fn all_go_in_together_and_out_together_over_broken_links(mut scene: Scene) {
     for round in 0..rounds() {
         let path = format!("/barriers/double-{}", round % 3);
         let (there, leaving) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -58,11 +56,13 @@ async fn all_go_in_together_and_out_together_over_broken_links() {
                 );
             }));
         }
-        let unlucky = &scene.members[random.usize(0..3)];
-        match random.bool() {
-            true => unlucky.proxy.cut(),
-            false => unlucky.proxy.cut_after(random.u64(0..16)),
-        }
+        // Whose session ends is not waited for, so nobody's does.
+        let fault = match scene.random.bool() {
+            true => Fault::Cut,
+            false => Fault::CutLater(scene.random.u64(0..16)),
+        };
+        let unlucky = scene.random.usize(0..3);
+        scene.inflict(fault, unlucky).await;
         for member in members {
             within(member)
                 .await

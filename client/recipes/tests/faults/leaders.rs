@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex as StdMutex};
 
-use zabra_recipes::{LeaderLatch, LeaderSelector, Names};
+use zabra_recipes::{LeaderLatch, LeaderSelector, Names, Sessions};
 
-use crate::support::{Fault, Scene, rounds, seed, within};
+use crate::support::{Scene, on_one_server_and_on_three, rounds, within};
 
 /// The terms of leaders: a token each, and whoever is refused was overtaken.
 type Terms = Arc<StdMutex<u64>>;
@@ -17,10 +17,12 @@ fn begin(terms: &Terms, token: u64) -> bool {
     is_next
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn at_most_one_leads_and_somebody_does_after_every_fault() {
-    let mut scene = Scene::new(3).await;
-    let mut random = fastrand::Rng::with_seed(seed());
+on_one_server_and_on_three!(
+    at_most_one_leads_and_somebody_does_after_every_fault: 3,
+    selected_work_never_overlaps_under_every_fault: 3,
+);
+
+async fn at_most_one_leads_and_somebody_does_after_every_fault(mut scene: Scene) {
     let latches: Vec<LeaderLatch> = scene
         .members
         .iter()
@@ -29,9 +31,7 @@ async fn at_most_one_leads_and_somebody_does_after_every_fault() {
         .collect();
     let terms = Terms::default();
     for _ in 0..rounds() {
-        scene
-            .inflict(Fault::any(&mut random), random.usize(0..3))
-            .await;
+        scene.strike().await;
         let leads: Vec<_> = latches.iter().map(|latch| Box::pin(latch.lead())).collect();
         let guard = within(first(leads)).await.unwrap();
         if !begin(&terms, guard.token().0) {
@@ -93,23 +93,15 @@ async fn leaders_take_turns_and_all_are_known() {
     within(two.lead()).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn selected_work_never_overlaps_under_every_fault() {
-    let mut scene = Scene::new(3).await;
-    let mut random = fastrand::Rng::with_seed(seed());
+async fn selected_work_never_overlaps_under_every_fault(mut scene: Scene) {
     let terms = Terms::default();
     for round in 0..rounds() {
-        let mut workers = Vec::new();
-        for (n, member) in scene.members.iter().enumerate() {
-            let selector = LeaderSelector::new(
-                &member.sessions,
-                "/leaders/selector",
-                &n.to_string(),
-                Names::Curator,
-            );
+        let work = |member: usize, sessions: &Sessions| {
+            let id = member.to_string();
+            let selector = LeaderSelector::new(sessions, "/leaders/selector", &id, Names::Curator);
             let terms = Arc::clone(&terms);
-            workers.push(tokio::spawn(async move {
-                let work = async |guard: Arc<zabra_recipes::Guard>| {
+            async move {
+                let lead = async |guard: Arc<zabra_recipes::Guard>| {
                     if begin(&terms, guard.token().0) {
                         tokio::task::yield_now().await;
                         ControlFlow::Break(())
@@ -119,15 +111,9 @@ async fn selected_work_never_overlaps_under_every_fault() {
                         ControlFlow::Continue(())
                     }
                 };
-                selector.run(work).await.unwrap();
-            }));
-        }
-        let fault = Fault::any(&mut random);
-        scene.inflict(fault, random.usize(0..3)).await;
-        for worker in workers {
-            within(worker)
-                .await
-                .unwrap_or_else(|error| panic!("round {round}, {fault:?}: {error}"));
-        }
+                selector.run(lead).await.unwrap();
+            }
+        };
+        scene.round(round, work).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex as StdMutex};
 
-use crate::support::{Fault, Scene, rounds, seed, within};
+use crate::support::{Scene, on_one_server_and_on_three, rounds, within};
 use zabra_recipes::{Guard, Limit, MultiLock, Mutex, ReadWriteLock, Semaphore, Sessions, Side};
 
 /// What everybody who holds a lock writes to. It refuses who comes with a token that is too small.
@@ -12,44 +12,43 @@ struct Register(Arc<StdMutex<u64>>);
 impl Register {
     /// A write of a holder. Whoever is refused was overtaken, and must find out.
     async fn write(&self, guard: &Guard) {
-        let token = guard.token().0;
-        let is_taken = {
-            let mut greatest = self.0.lock().unwrap();
-            let is_taken = token >= *greatest;
-            *greatest = token.max(*greatest);
-            is_taken
-        };
-        if !is_taken {
+        if !self.accepts(guard.token().0) {
             within(guard.lost()).await;
         }
     }
+
+    fn accepts(&self, token: u64) -> bool {
+        let mut greatest = self.0.lock().unwrap();
+        *greatest = token.max(*greatest);
+        token == *greatest
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_holds_it_at_a_time_and_tokens_grow_under_every_fault() {
-    let mut scene = Scene::new(3).await;
-    let mut random = fastrand::Rng::with_seed(seed());
+on_one_server_and_on_three!(
+    one_holds_it_at_a_time_and_tokens_grow_under_every_fault: 3,
+    without_ended_sessions_a_guard_that_is_held_is_alone: 3,
+    a_dropped_acquire_leaves_the_queue: 2,
+    a_holder_hears_that_it_is_asked_to_give_up_under_every_fault: 2,
+    readers_share_and_writers_do_not_under_every_fault: 3,
+    never_more_leases_than_there_are_under_every_fault: 4,
+    several_locks_are_held_together_under_every_fault: 3,
+);
+
+async fn one_holds_it_at_a_time_and_tokens_grow_under_every_fault(mut scene: Scene) {
     let register = Register::default();
     for round in 0..rounds() {
-        let mut workers = Vec::new();
-        for member in &scene.members {
-            let mutex = Mutex::new(&member.sessions, "/locks/one");
+        let work = |_, sessions: &Sessions| {
+            let mutex = Mutex::new(sessions, "/locks/one");
             let register = register.clone();
-            workers.push(tokio::spawn(async move {
+            async move {
                 let guard = mutex.acquire().await.unwrap();
                 register.write(&guard).await;
                 let _ = guard.run(tokio::task::yield_now()).await;
                 register.write(&guard).await;
                 guard.release().await.unwrap();
-            }));
-        }
-        let fault = Fault::any(&mut random);
-        scene.inflict(fault, random.usize(0..3)).await;
-        for worker in workers {
-            within(worker)
-                .await
-                .unwrap_or_else(|error| panic!("round {round}, {fault:?}: {error}"));
-        }
+            }
+        };
+        scene.round(round, work).await;
     }
     assert_nothing_is_left(&scene, "/locks/one").await;
 }
@@ -69,10 +68,7 @@ async fn assert_nothing_is_left(scene: &Scene, path: &str) {
     within(gone).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_ended_sessions_a_guard_that_is_held_is_alone() {
-    let scene = Scene::new(3).await;
-    let mut random = fastrand::Rng::with_seed(seed());
+async fn without_ended_sessions_a_guard_that_is_held_is_alone(mut scene: Scene) {
     let inside = Arc::new(StdMutex::new(Vec::<Arc<Guard>>::new()));
     for _ in 0..rounds() {
         let mut workers = Vec::new();
@@ -94,27 +90,26 @@ async fn without_ended_sessions_a_guard_that_is_held_is_alone() {
                 drop(guard);
             }));
         }
-        let unlucky = &scene.members[random.usize(0..3)];
-        unlucky.proxy.cut_after(random.u64(0..16));
+        let unlucky = scene.random.usize(0..3);
+        let messages = scene.random.u64(0..16);
+        scene.members[unlucky].proxy.cut_after(messages);
         for worker in workers {
             within(worker).await.unwrap();
         }
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dropped_acquire_leaves_the_queue() {
-    let scene = Scene::new(2).await;
-    let mut random = fastrand::Rng::with_seed(seed());
+async fn a_dropped_acquire_leaves_the_queue(mut scene: Scene) {
     let held = Mutex::new(&scene.members[0].sessions, "/locks/left")
         .acquire()
         .await
         .unwrap();
     let other = Mutex::new(&scene.members[1].sessions, "/locks/left");
     for _ in 0..rounds() {
-        scene.members[1].proxy.cut_after(random.u64(0..8));
+        let messages = scene.random.u64(0..8);
+        scene.members[1].proxy.cut_after(messages);
         let mut acquire = Box::pin(other.acquire());
-        for _ in 0..random.u8(0..20) {
+        for _ in 0..scene.random.u8(0..20) {
             tokio::select! {
                 biased;
                 _ = &mut acquire => panic!("it is held"),
@@ -178,41 +173,59 @@ async fn a_holder_can_be_asked_to_give_up() {
     assert!(other.try_acquire().await.unwrap().is_some());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_share_and_writers_do_not_under_every_fault() {
-    let mut scene = Scene::new(3).await;
-    let mut random = fastrand::Rng::with_seed(seed());
+async fn a_holder_hears_that_it_is_asked_to_give_up_under_every_fault(mut scene: Scene) {
+    let path = "/locks/revocable";
+    for round in 0..rounds() {
+        let holder = Mutex::new(&scene.members[0].sessions, path);
+        let guard = within(holder.acquire()).await.unwrap();
+        // Asked in the middle of it, or lost by it: either way it hears.
+        let heard = tokio::spawn(async move {
+            let _ = guard.revoked().await;
+            guard.release().await.unwrap();
+        });
+        let (fault, _) = scene.strike().await;
+        let asker = Mutex::new(&scene.members[1].sessions, path);
+        let taken = async {
+            loop {
+                if let Some(guard) = asker.try_acquire().await.unwrap() {
+                    return guard.release().await.unwrap();
+                }
+                for participant in asker.participants().await.unwrap_or_default() {
+                    let _ = asker.revoke(&participant).await;
+                }
+            }
+        };
+        within(taken).await;
+        within(heard)
+            .await
+            .unwrap_or_else(|error| panic!("round {round}, {fault:?}: {error}"));
+    }
+    assert_nothing_is_left(&scene, path).await;
+}
+
+async fn readers_share_and_writers_do_not_under_every_fault(mut scene: Scene) {
     let path = "/locks/read-write";
     let register = Register::default();
     for round in 0..rounds() {
-        let mut workers = Vec::new();
-        for member in &scene.members {
-            let lock = ReadWriteLock::new(&member.sessions, path);
-            let side = if random.bool() {
-                Side::Read
-            } else {
-                Side::Write
-            };
+        let sides: u32 = scene.random.u32(..);
+        let work = |member: usize, sessions: &Sessions| {
+            let lock = ReadWriteLock::new(sessions, path);
+            let reads = sides >> member & 1 == 0;
             let register = register.clone();
-            workers.push(tokio::spawn(async move {
-                let guard = match side {
-                    Side::Read => lock.read().await.unwrap(),
-                    Side::Write => lock.write().await.unwrap(),
+            async move {
+                let guard = if reads {
+                    lock.read().await.unwrap()
+                } else {
+                    lock.write().await.unwrap()
                 };
-                if side == Side::Write {
+                if !reads {
                     register.write(&guard).await;
                 }
                 let _ = guard.run(tokio::task::yield_now()).await;
                 guard.release().await.unwrap();
-            }));
-        }
-        let fault = Fault::any(&mut random);
-        scene.inflict(fault, random.usize(0..3)).await;
-        for worker in workers {
-            within(worker)
-                .await
-                .unwrap_or_else(|error| panic!("round {round}, {fault:?}: {error}"));
-        }
+            }
+        };
+        scene.round(round, work).await;
     }
     assert_nothing_is_left(&scene, path).await;
 }
@@ -236,32 +249,56 @@ async fn a_writer_becomes_a_reader_and_no_writer_gets_in_between() {
     assert!(lock(2).try_acquire(Side::Read).await.unwrap().is_none());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn never_more_leases_than_there_are_under_every_fault() {
-    let mut scene = Scene::new(4).await;
-    let mut random = fastrand::Rng::with_seed(seed());
+async fn never_more_leases_than_there_are_under_every_fault(mut scene: Scene) {
     let path = "/locks/semaphore";
-    let observer = scene.direct().await;
     for round in 0..rounds() {
-        let mut workers = Vec::new();
-        for member in &scene.members {
-            let semaphore = Semaphore::new(&member.sessions, path, Limit::Fixed(2));
-            workers.push(tokio::spawn(async move {
+        let work = |_, sessions: &Sessions| {
+            let semaphore = Semaphore::new(sessions, path, Limit::Fixed(2));
+            async move {
                 let lease = semaphore.acquire().await.unwrap();
-                let _ = lease.run(tokio::task::yield_now()).await;
+                let others = lease.run(semaphore.leases()).await;
+                // Besides those that were given there is at most one that waits: only the first in line makes one.
+                if let Ok(Ok(leases)) = others {
+                    assert!(leases.len() <= 3, "{leases:?}");
+                }
                 lease.release().await.unwrap();
-            }));
-        }
-        let fault = Fault::any(&mut random);
-        scene.inflict(fault, random.usize(0..4)).await;
-        for worker in workers {
-            within(worker)
-                .await
-                .unwrap_or_else(|error| panic!("round {round}, {fault:?}: {error}"));
-        }
+            }
+        };
+        scene.round(round, work).await;
     }
-    drop(observer);
     assert_nothing_is_left(&scene, "/locks/semaphore/leases").await;
+}
+
+async fn several_locks_are_held_together_under_every_fault(mut scene: Scene) {
+    let registers = [Register::default(), Register::default()];
+    for round in 0..rounds() {
+        let work = |member: usize, sessions: &Sessions| {
+            let mut paths = ["/locks/first", "/locks/second"];
+            paths.rotate_left(member % 2);
+            let lock = MultiLock::new(paths.map(|path| Mutex::new(sessions, path)));
+            let registers = registers.clone();
+            async move {
+                let held = loop {
+                    match lock.acquire().await {
+                        Ok(held) => break held,
+                        // One was lost while the other was waited for.
+                        Err(error) => assert!(error.is_end_of_session(), "{error}"),
+                    }
+                };
+                let tokens: Vec<u64> = held.tokens().map(|(_, token)| token.0).collect();
+                for (register, token) in registers.iter().zip(tokens) {
+                    if !register.accepts(token) {
+                        within(held.lost()).await;
+                    }
+                }
+                held.release().await.unwrap();
+            }
+        };
+        scene.round(round, work).await;
+    }
+    for path in ["/locks/first", "/locks/second"] {
+        assert_nothing_is_left(&scene, path).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,5 @@
-//! Recipes against a real server, over links that break, with sessions that end and a server that is killed.
+//! Recipes against real servers, one and an ensemble of three, over links that break, with sessions that end and servers that
+//! are killed.
 #![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 mod barriers;

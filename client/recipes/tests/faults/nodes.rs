@@ -7,13 +7,16 @@ use zabra_client::{Client, CreateMode};
 use zabra_recipes::discovery::{Discovery, DownPolicy, ServiceInstance, ServiceType, Strategy};
 use zabra_recipes::{GroupMember, Partitioner, PersistentNode, TtlNode};
 
-use crate::support::{Fault, Scene, rounds, seed, within};
+use crate::support::{Scene, on_one_server_and_on_three, rounds, within};
 
 /// Waits until a znode holds this.
 async fn holds(client: &Client, path: &str, data: &str) {
     let held = async {
         loop {
-            let (stat, watch) = client.exists_and_watch(path).await.unwrap();
+            // The connection may be lost on the way.
+            let Ok((stat, watch)) = client.exists_and_watch(path).await else {
+                continue;
+            };
             if stat.is_some() && client.get(path).await.is_ok_and(|(found, _)| found == data) {
                 return;
             }
@@ -23,20 +26,25 @@ async fn holds(client: &Client, path: &str, data: &str) {
     within(held).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kept_znode_comes_back_after_every_fault_and_every_deletion() {
-    let mut scene = Scene::new(1).await;
-    let mut random = fastrand::Rng::with_seed(seed());
+on_one_server_and_on_three!(
+    a_kept_znode_comes_back_after_every_fault_and_every_deletion: 1,
+    a_znode_with_a_time_to_live_is_touched_after_every_fault: 1,
+    everybody_who_lives_is_a_member_after_every_fault: 3,
+    live_instances_are_found_after_every_fault: 2,
+    each_piece_of_work_has_one_worker_after_every_fault: 3,
+);
+
+async fn a_kept_znode_comes_back_after_every_fault_and_every_deletion(mut scene: Scene) {
     let node = PersistentNode::ephemeral(&scene.members[0].sessions, "/nodes/kept", b"0");
     within(node.created()).await.unwrap();
     for round in 1..=rounds() {
-        if random.bool() {
+        if scene.random.bool() {
             let client = scene.direct().await;
             // A round before may have left it missing for the moment.
             let _ = client.delete("/nodes/kept", None).await;
             client.close().await;
         }
-        scene.inflict(Fault::any(&mut random), 0).await;
+        scene.strike().await;
         let client = scene.direct().await;
         node.set_data(round.to_string().as_bytes());
         holds(&client, "/nodes/kept", &round.to_string()).await;
@@ -65,33 +73,32 @@ async fn a_znode_of_somebody_else_is_waited_for() {
     within(node.close()).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_znode_with_a_time_to_live_is_touched() {
-    let scene = Scene::new(1).await;
-    let node = TtlNode::start(
-        &scene.members[0].sessions,
-        "/nodes/ttl",
-        b"x",
-        Duration::from_millis(100),
-    );
+async fn a_znode_with_a_time_to_live_is_touched_after_every_fault(mut scene: Scene) {
+    let ttl = Duration::from_millis(50);
+    let node = TtlNode::start(&scene.members[0].sessions, "/nodes/ttl", b"x", ttl);
     within(node.created()).await.unwrap();
-    let client = scene.direct().await;
-    let touched = async {
-        loop {
-            let (stat, watch) = client.exists_and_watch("/nodes/ttl/touch").await.unwrap();
-            if stat.is_some_and(|stat| stat.version > 1) {
-                return;
+    for _ in 0..rounds() {
+        scene.strike().await;
+        let client = scene.direct().await;
+        let mut first = None;
+        let touched = async {
+            loop {
+                match client.exists_and_watch("/nodes/ttl/touch").await {
+                    Ok((Some(stat), _)) if stat.version > *first.get_or_insert(stat.version) => {
+                        return;
+                    }
+                    Ok((_, watch)) => drop(watch.await),
+                    Err(error) => assert!(error.is_retryable(), "{error}"),
+                }
             }
-            watch.await.unwrap();
-        }
-    };
-    within(touched).await;
+        };
+        within(touched).await;
+        holds(&client, "/nodes/ttl", "x").await;
+        client.close().await;
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everybody_who_lives_is_a_member_after_every_fault() {
-    let mut scene = Scene::new(3).await;
-    let mut random = fastrand::Rng::with_seed(seed());
+async fn everybody_who_lives_is_a_member_after_every_fault(mut scene: Scene) {
     let mut members = Vec::new();
     for (n, member) in scene.members.iter().enumerate() {
         let member = GroupMember::join(&member.sessions, "/nodes/group", &n.to_string(), b"");
@@ -99,9 +106,7 @@ async fn everybody_who_lives_is_a_member_after_every_fault() {
         members.push(member);
     }
     for round in 0..rounds() {
-        let unlucky = random.usize(0..3);
-        let fault = Fault::any(&mut random);
-        scene.inflict(fault, unlucky).await;
+        let (_, unlucky) = scene.strike().await;
         let word = round.to_string();
         members[unlucky].set_data(word.as_bytes());
         for member in &members {
@@ -125,10 +130,7 @@ async fn everybody_who_lives_is_a_member_after_every_fault() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn live_instances_are_found_after_every_fault() {
-    let mut scene = Scene::new(2).await;
-    let mut random = fastrand::Rng::with_seed(seed());
+async fn live_instances_are_found_after_every_fault(mut scene: Scene) {
     let publisher = Discovery::new(&scene.members[0].sessions, "/services");
     let user = Discovery::new(&scene.members[1].sessions, "/services");
     let mut instance = ServiceInstance::new("search", "one", 0);
@@ -137,9 +139,7 @@ async fn live_instances_are_found_after_every_fault() {
         .await
         .unwrap();
     for round in 1..=rounds() {
-        scene
-            .inflict(Fault::any(&mut random), random.usize(0..2))
-            .await;
+        scene.strike().await;
         instance.port = Some(i32::try_from(round).unwrap());
         registration.update(&instance);
         let found = async {
@@ -179,10 +179,7 @@ async fn instances_that_fail_are_left_alone_and_permanent_ones_stay() {
     assert_eq!(discovery.instances("index").await.unwrap().len(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_piece_of_work_has_one_worker_after_every_fault() {
-    let mut scene = Scene::new(3).await;
-    let mut random = fastrand::Rng::with_seed(seed());
+async fn each_piece_of_work_has_one_worker_after_every_fault(mut scene: Scene) {
     let work: Vec<String> = (0..7).map(|n| n.to_string()).collect();
     let workers: Vec<Partitioner> = scene
         .members
@@ -191,8 +188,7 @@ async fn each_piece_of_work_has_one_worker_after_every_fault() {
         .map(|(n, member)| Partitioner::start(&member.sessions, "/work", &n.to_string(), &work))
         .collect();
     for round in 0..rounds() {
-        let fault = Fault::any(&mut random);
-        scene.inflict(fault, random.usize(0..3)).await;
+        let (fault, _) = scene.strike().await;
         let settled = async {
             loop {
                 let shares: Vec<_> = workers.iter().map(Partitioner::share).collect();

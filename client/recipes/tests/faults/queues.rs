@@ -5,20 +5,35 @@ use std::sync::{Arc, Mutex as StdMutex};
 
 use zabra_recipes::{Queue, Sessions};
 
-use crate::support::{Fault, Scene, rounds, seed, within};
+use crate::support::{Scene, on_one_server_and_on_three, rounds, within};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_item_is_delivered_under_every_fault() {
-    let mut scene = Scene::new(3).await;
-    let mut random = fastrand::Rng::with_seed(seed());
-    let queue = |sessions: Sessions| Queue::new(sessions, "/queues/items", "/queues/locks");
+on_one_server_and_on_three!(every_item_is_delivered_under_every_fault: 3,);
+
+async fn every_item_is_delivered_under_every_fault(mut scene: Scene) {
     for round in 0..rounds() {
+        // Plain, by priority and with ids in turn: the first and the second do not go together.
+        let kind = round % 3;
+        let queue = |sessions: Sessions| {
+            Queue::new(sessions, &format!("/queues/items-{kind}"), "/queues/locks").items_max(100)
+        };
         let producer = queue(scene.direct().await.into());
         let items: BTreeSet<Vec<u8>> = (0..6)
             .map(|n| format!("{round}-{n}").into_bytes())
             .collect();
         for item in &items {
-            within(producer.put(item)).await.unwrap();
+            let id = String::from_utf8_lossy(item);
+            let put = async {
+                match kind {
+                    0 => producer.put(item).await,
+                    1 => {
+                        producer
+                            .put_with_priority(3 - i32::from(item[0] % 7), item)
+                            .await
+                    }
+                    _ => producer.put_with_id(&id, item).await,
+                }
+            };
+            within(put).await.unwrap();
         }
         let delivered = Arc::new(StdMutex::new(BTreeSet::new()));
         let mut workers = Vec::new();
@@ -37,8 +52,7 @@ async fn every_item_is_delivered_under_every_fault() {
                 }
             }));
         }
-        let fault = Fault::any(&mut random);
-        scene.inflict(fault, random.usize(0..3)).await;
+        let (fault, _) = scene.strike().await;
         let left = queue(scene.direct().await.into());
         let all_gone = async {
             while !left.is_empty().await.unwrap() {

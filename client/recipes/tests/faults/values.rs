@@ -3,27 +3,30 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use zabra_client::CreateMode;
-use zabra_recipes::{AtomicLong, AtomicValue, ConfigWatcher, Error, SharedCount, SharedValue};
+use zabra_client::{Client, CreateMode};
+use zabra_recipes::{
+    AtomicLong, AtomicValue, ConfigWatcher, Error, Sessions, SharedCount, SharedValue,
+};
 
-use crate::support::{Fault, Scene, rounds, seed, within};
+use crate::support::{Scene, on_one_server_and_on_three, rounds, within};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sums_are_exact_under_every_fault() {
-    let mut scene = Scene::new(3).await;
-    let mut random = fastrand::Rng::with_seed(seed());
-    let numbers: Vec<AtomicLong> = scene
-        .members
-        .iter()
-        .map(|member| AtomicLong::new(&member.sessions, "/values/sum"))
-        .collect();
+on_one_server_and_on_three!(
+    sums_are_exact_under_every_fault: 3,
+    while_sessions_live_no_sum_is_in_doubt: 2,
+    one_of_all_who_compare_with_the_same_version_sets_it_under_every_fault: 3,
+    a_value_is_followed_through_every_fault: 1,
+    a_configuration_that_cannot_be_read_leaves_the_last_good_one: 1,
+);
+
+async fn sums_are_exact_under_every_fault(mut scene: Scene) {
+    let number = |sessions: &Sessions| AtomicLong::new(sessions, "/values/sum");
+    let numbers: Vec<AtomicLong> = scene.members.iter().map(|m| number(&m.sessions)).collect();
     let (made, in_doubt) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
     for round in 0..rounds() {
-        let mut workers = Vec::new();
-        for number in &numbers {
-            let number = number.clone();
+        let work = |member: usize, _: &Sessions| {
+            let number = numbers[member].clone();
             let (made, in_doubt) = (Arc::clone(&made), Arc::clone(&in_doubt));
-            workers.push(tokio::spawn(async move {
+            async move {
                 for _ in 0..2 {
                     match number.add(1).await {
                         Ok(done) => {
@@ -34,17 +37,16 @@ async fn sums_are_exact_under_every_fault() {
                         Err(error) => panic!("{error}"),
                     }
                 }
-            }));
-        }
-        let fault = Fault::any(&mut random);
-        scene.inflict(fault, random.usize(0..3)).await;
-        for worker in workers {
-            within(worker)
-                .await
-                .unwrap_or_else(|error| panic!("round {round}, {fault:?}: {error}"));
-        }
+            }
+        };
+        scene.round(round, work).await;
         let (made, in_doubt) = (made.load(Ordering::SeqCst), in_doubt.load(Ordering::SeqCst));
-        let sum = within(numbers[0].load()).await.unwrap();
+        let sum = loop {
+            match within(numbers[0].load()).await {
+                Ok(sum) => break sum,
+                Err(error) => assert!(error.is_end_of_session(), "{error}"),
+            }
+        };
         assert!(
             (made..=made + in_doubt).contains(&sum),
             "{sum} of {made} and {in_doubt} in doubt"
@@ -52,19 +54,15 @@ async fn sums_are_exact_under_every_fault() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_sessions_live_no_sum_is_in_doubt() {
-    let scene = Scene::new(2).await;
-    let mut random = fastrand::Rng::with_seed(seed());
+async fn while_sessions_live_no_sum_is_in_doubt(mut scene: Scene) {
     let numbers: Vec<AtomicLong> = scene
         .members
         .iter()
         .map(|member| AtomicLong::new(&member.sessions, "/values/exact"))
         .collect();
     for round in 0..i64::from(rounds()) {
-        scene.members[random.usize(0..2)]
-            .proxy
-            .cut_after(random.u64(0..6));
+        let (unlucky, messages) = (scene.random.usize(0..2), scene.random.u64(0..6));
+        scene.members[unlucky].proxy.cut_after(messages);
         let (one, two) = within(async { tokio::join!(numbers[0].add(1), numbers[1].add(1)) }).await;
         one.unwrap();
         two.unwrap();
@@ -93,10 +91,7 @@ async fn a_change_that_is_declined_changes_nothing() {
     assert!(matches!(number.load().await, Err(Error::Malformed { .. })));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_of_all_who_compare_with_the_same_version_sets_it_under_every_fault() {
-    let mut scene = Scene::new(3).await;
-    let mut random = fastrand::Rng::with_seed(seed());
+async fn one_of_all_who_compare_with_the_same_version_sets_it_under_every_fault(mut scene: Scene) {
     let mut counts = Vec::new();
     for member in &scene.members {
         counts.push(Arc::new(
@@ -115,8 +110,7 @@ async fn one_of_all_who_compare_with_the_same_version_sets_it_under_every_fault(
                 async move { count.try_set(&before, value).await },
             ));
         }
-        let fault = Fault::any(&mut random);
-        scene.inflict(fault, random.usize(0..3)).await;
+        let (fault, _) = scene.strike().await;
         let mut won = 0;
         for setter in setters {
             // In doubt or on an ended session, nobody knows.
@@ -133,10 +127,7 @@ async fn one_of_all_who_compare_with_the_same_version_sets_it_under_every_fault(
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_value_is_followed_through_every_fault() {
-    let mut scene = Scene::new(1).await;
-    let mut random = fastrand::Rng::with_seed(seed());
+async fn a_value_is_followed_through_every_fault(mut scene: Scene) {
     let value = within(SharedValue::start(
         &scene.members[0].sessions,
         "/values/value",
@@ -147,11 +138,10 @@ async fn a_value_is_followed_through_every_fault() {
     assert_eq!(value.current().await.unwrap().value, b"seed");
     let mut last = 0;
     for round in 0..rounds() {
-        let fault = Fault::any(&mut random);
-        scene.inflict(fault, 0).await;
+        scene.strike().await;
         let text = round.to_string();
         let writer = scene.direct().await;
-        writer.set("/values/value", &text, None).await.unwrap();
+        set(&writer, "/values/value", &text).await;
         let seen = async {
             loop {
                 let current = value.current().await.unwrap();
@@ -168,9 +158,7 @@ async fn a_value_is_followed_through_every_fault() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_configuration_that_cannot_be_read_leaves_the_last_good_one() {
-    let mut scene = Scene::new(1).await;
+async fn a_configuration_that_cannot_be_read_leaves_the_last_good_one(mut scene: Scene) {
     let admin = scene.direct().await;
     let parse = |data: &[u8]| {
         std::str::from_utf8(data)
@@ -192,17 +180,20 @@ async fn a_configuration_that_cannot_be_read_leaves_the_last_good_one() {
     };
     within(faulty).await;
     assert_eq!(config.current().await.unwrap().value, 1);
-    let mut random = fastrand::Rng::with_seed(seed());
     for round in 0..rounds() {
-        scene.inflict(Fault::any(&mut random), 0).await;
+        scene.strike().await;
         let admin = scene.direct().await;
-        admin
-            .set("/config", (round + 2).to_string(), None)
-            .await
-            .unwrap();
+        set(&admin, "/config", &(round + 2).to_string()).await;
         let seen = async { while config.changed().await.unwrap().value != round + 2 {} };
         within(seen).await;
         admin.close().await;
     }
     assert_eq!(config.fault(), None);
+}
+
+/// Sets it, as often as the connection is lost on the way.
+async fn set(client: &Client, path: &str, data: &str) {
+    while let Err(error) = within(client.set(path, data, None)).await {
+        assert!(error.is_retryable(), "{error}");
+    }
 }

@@ -1,4 +1,4 @@
-//! A real server with a link that breaks: what the tests of recipes under faults have in common.
+//! Real servers with links that break: what the tests of recipes under faults have in common.
 pub(crate) mod proxy;
 pub(crate) mod server;
 
@@ -6,11 +6,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::task::JoinHandle;
 use zabra_client::{Client, Error};
 use zabra_recipes::Sessions;
 
 use self::proxy::Proxy;
-use self::server::Server;
+use self::server::Servers;
 
 /// How long anything may take before a test counts as stuck.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,11 +32,40 @@ pub(crate) fn seed() -> u64 {
     seed.and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
-/// A server, and members that reach it each over a link of its own.
-pub(crate) struct Scene {
-    pub(crate) server: Server,
-    pub(crate) members: Vec<Member>,
+/// Tests that are played on one server, and on an ensemble of three whose servers are killed more often. Each is a function of a
+/// scene with so many members.
+macro_rules! on_one_server_and_on_three {
+    ($($test:ident: $members:literal,)*) => {
+        mod on_one_server {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(crate::support::Scene::new($members).await).await;
+                }
+            )*
+        }
+        mod on_three_servers {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(crate::support::Scene::on(3, $members).await).await;
+                }
+            )*
+        }
+    };
 }
+pub(crate) use on_one_server_and_on_three;
+
+/// Servers, and members that reach them each over a link of its own.
+pub(crate) struct Scene {
+    servers: Servers,
+    pub(crate) members: Vec<Member>,
+    pub(crate) random: fastrand::Rng,
+    /// One ensemble runs at a time: servers that wait long for a processor take each other for dead.
+    _turn: Option<MutexGuard<'static, ()>>,
+}
+
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// One program that uses recipes.
 pub(crate) struct Member {
@@ -45,10 +76,20 @@ pub(crate) struct Member {
 impl Scene {
     /// A fresh server with so many members.
     pub(crate) async fn new(members: usize) -> Self {
-        let server = Server::start();
+        Self::on(1, members).await
+    }
+
+    /// So many fresh servers with so many members.
+    pub(crate) async fn on(servers: usize, members: usize) -> Self {
+        let turn = match servers {
+            1 => None,
+            _ => Some(TURN.lock().await),
+        };
         let mut scene = Self {
-            server,
+            servers: Servers::start(servers),
             members: Vec::new(),
+            random: fastrand::Rng::with_seed(seed()),
+            _turn: turn,
         };
         for _ in 0..members {
             let member = scene.member().await;
@@ -57,9 +98,10 @@ impl Scene {
         scene
     }
 
-    /// One more member.
-    pub(crate) async fn member(&self) -> Member {
-        let proxy = Arc::new(Proxy::start(self.server.target()).await);
+    async fn member(&self) -> Member {
+        let mut servers = self.servers.addresses();
+        servers.rotate_left(self.members.len() % self.servers.len());
+        let proxy = Arc::new(Proxy::start(servers).await);
         let address = format!("127.0.0.1:{}", proxy.port());
         let connect = move || {
             let builder = Client::builder(&address).session_timeout(SESSION_TIMEOUT);
@@ -69,22 +111,71 @@ impl Scene {
         Member { proxy, sessions }
     }
 
-    /// A client without a proxy in between.
-    pub(crate) async fn direct(&self) -> Client {
-        let builder =
-            Client::builder(&self.server.address()).session_timeout(Duration::from_secs(30));
-        builder.connect().await.unwrap()
+    fn address(&self) -> String {
+        let addresses = self.servers.addresses().into_iter();
+        let addresses: Vec<String> = addresses.map(|address| address.to_string()).collect();
+        addresses.join(",")
     }
 
-    /// Ends the present session of a member on the server, as if it had expired.
+    /// A client without a proxy in between.
+    pub(crate) async fn direct(&self) -> Client {
+        let builder = Client::builder(&self.address()).session_timeout(Duration::from_secs(30));
+        builder.connect_timeout(PATIENCE).connect().await.unwrap()
+    }
+
+    /// Ends the present session of a member on the servers, as if it had expired.
     pub(crate) async fn expire(&self, member: usize) {
         let client = self.members[member].sessions.client().await.unwrap();
         let (id, password) = client.session();
-        let builder = Client::builder(&self.server.address()).session(id, password);
+        let builder = Client::builder(&self.address()).session(id, password);
         match builder.connect_timeout(PATIENCE).connect().await {
             Ok(other) => other.close().await,
             Err(Error::SessionExpired) => {}
             Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Makes it go wrong for a member.
+    pub(crate) async fn inflict(&mut self, fault: Fault, member: usize) {
+        match fault {
+            Fault::None => {}
+            Fault::Cut => self.members[member].proxy.cut(),
+            Fault::CutLater(messages) => self.members[member].proxy.cut_after(messages),
+            Fault::Expire => self.expire(member).await,
+            Fault::Kill => {
+                let server = self.random.usize(0..self.servers.len());
+                self.servers.restart(server);
+            }
+        }
+    }
+
+    /// Something goes wrong for one of the members; for which.
+    pub(crate) async fn strike(&mut self) -> (Fault, usize) {
+        let is_kill = self.servers.len() > 1 && self.random.u8(0..5) == 0;
+        let fault = match is_kill {
+            true => Fault::Kill,
+            false => Fault::any(&mut self.random),
+        };
+        let member = self.random.usize(0..self.members.len());
+        self.inflict(fault, member).await;
+        (fault, member)
+    }
+
+    /// One round: each member works, something goes wrong for one of them meanwhile, and all come through.
+    pub(crate) async fn round<F>(&mut self, round: u32, work: impl Fn(usize, &Sessions) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let members = self.members.iter().enumerate();
+        let workers: Vec<JoinHandle<()>> = members
+            .map(|(number, member)| tokio::spawn(work(number, &member.sessions)))
+            .collect();
+        let (fault, member) = self.strike().await;
+        for worker in workers {
+            let end = tokio::time::timeout(PATIENCE, worker).await;
+            let end =
+                end.unwrap_or_else(|_| panic!("round {round}: stuck by {fault:?} of {member}"));
+            end.unwrap_or_else(|error| panic!("round {round}, {fault:?} of {member}: {error}"));
         }
     }
 }
@@ -107,7 +198,7 @@ pub(crate) enum Fault {
     CutLater(u64),
     /// The session ends.
     Expire,
-    /// The server is killed and started again.
+    /// A server is killed and started again.
     Kill,
 }
 
@@ -120,19 +211,6 @@ impl Fault {
             8..18 => Self::CutLater(random.u64(0..12)),
             18..23 => Self::Expire,
             _ => Self::Kill,
-        }
-    }
-}
-
-impl Scene {
-    /// Makes it go wrong for a member.
-    pub(crate) async fn inflict(&mut self, fault: Fault, member: usize) {
-        match fault {
-            Fault::None => {}
-            Fault::Cut => self.members[member].proxy.cut(),
-            Fault::CutLater(messages) => self.members[member].proxy.cut_after(messages),
-            Fault::Expire => self.expire(member).await,
-            Fault::Kill => self.server.restart(),
         }
     }
 }

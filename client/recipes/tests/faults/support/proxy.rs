@@ -1,15 +1,16 @@
-//! A TCP link between a client and the server that is cut on demand: at once, or after so many messages more, which loses a
+//! A TCP link between a client and a server that is cut on demand: at once, or after so many messages more, which loses a
 //! request or its answer.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// A listener whose links go to wherever the server is at the moment.
+/// A listener whose links go to one server after the other.
 pub(crate) struct Proxy {
     port: u16,
     links: Arc<Links>,
@@ -26,7 +27,7 @@ struct Links {
 }
 
 impl Proxy {
-    pub(crate) async fn start(target: Arc<AtomicU16>) -> Self {
+    pub(crate) async fn start(servers: Vec<SocketAddr>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let links = Arc::new(Links {
@@ -34,7 +35,7 @@ impl Proxy {
             budget: AtomicU64::new(u64::MAX),
             answered: AtomicU64::new(0),
         });
-        let task = tokio::spawn(accept(listener, target, Arc::clone(&links)));
+        let task = tokio::spawn(accept(listener, servers, Arc::clone(&links)));
         Self { port, links, task }
     }
 
@@ -90,11 +91,11 @@ impl Links {
     }
 }
 
-async fn accept(listener: TcpListener, target: Arc<AtomicU16>, links: Arc<Links>) {
-    while let Ok((client, _)) = listener.accept().await {
+async fn accept(listener: TcpListener, servers: Vec<SocketAddr>, links: Arc<Links>) {
+    let mut next = servers.iter().cycle();
+    while let (Ok((client, _)), Some(server)) = (listener.accept().await, next.next()) {
         let generation = links.generation.subscribe();
-        let Ok(server) = TcpStream::connect(("127.0.0.1", target.load(Ordering::SeqCst))).await
-        else {
+        let Ok(server) = TcpStream::connect(server).await else {
             continue;
         };
         let _ = (client.set_nodelay(true), server.set_nodelay(true));

@@ -1,52 +1,83 @@
-//! A server process on a free port, in a directory of its own.
+//! Server processes, one or an ensemble, on ports of loopback that nobody else gets, in directories of their own.
 
-use std::io::{BufRead, BufReader};
+use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 
-/// A server that can be killed and started again on the same data.
-pub(crate) struct Server {
-    dir: tempfile::TempDir,
+use tokio::net::TcpSocket;
+
+/// Servers that can be killed and started again on the same data and ports.
+pub(crate) struct Servers {
+    members: Vec<Server>,
+    _dir: tempfile::TempDir,
+}
+
+struct Server {
+    home: PathBuf,
     child: Child,
-    port: Arc<AtomicU16>,
+    port: KeptPort,
+    _peer_ports: [KeptPort; 2],
+}
+
+impl Servers {
+    /// So many; they serve soon.
+    pub(crate) fn start(servers: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ports: Vec<[KeptPort; 3]> = (0..servers)
+            .map(|_| std::array::from_fn(|_| KeptPort::new()))
+            .collect();
+        let mut list = String::new();
+        if servers > 1 {
+            for (number, [_, quorum, election]) in (1..).zip(&ports) {
+                let (quorum, election) = (quorum.number(), election.number());
+                writeln!(list, "server.{number}=127.0.0.1:{quorum}:{election}").unwrap();
+            }
+        }
+        let start = |(number, [port, quorum, election]): (usize, [KeptPort; 3])| {
+            let home = dir.path().join(number.to_string());
+            let data = home.join("data");
+            std::fs::create_dir_all(&data).unwrap();
+            std::fs::write(data.join("myid"), number.to_string()).unwrap();
+            let config = format!(
+                "{CONFIG}clientPort={}\ndataDir={}\n{list}",
+                port.number(),
+                data.display()
+            );
+            std::fs::write(home.join("zoo.cfg"), config).unwrap();
+            let child = run(&home);
+            Server {
+                home,
+                child,
+                port,
+                _peer_ports: [quorum, election],
+            }
+        };
+        let members = (1..).zip(ports).map(start).collect();
+        Self { members, _dir: dir }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Kills one (`SIGKILL`) and starts it again.
+    pub(crate) fn restart(&mut self, server: usize) {
+        let server = &mut self.members[server];
+        server.stop();
+        server.child = run(&server.home);
+    }
+
+    /// Where they listen when they run.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.members.iter().map(|server| server.port.0).collect()
+    }
 }
 
 impl Server {
-    pub(crate) fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let data = dir.path().join("data");
-        let config = format!(
-            "tickTime=100\nminSessionTimeout=200\nmaxClientCnxns=0\nadmin.enableServer=false\n\
-             clientPortAddress=127.0.0.1\nclientPort=0\nextendedTypesEnabled=true\nznode.container.checkIntervalMs=600000\n\
-             dataDir={}\n",
-            data.display()
-        );
-        std::fs::write(dir.path().join("zoo.cfg"), config).unwrap();
-        let port = Arc::new(AtomicU16::new(0));
-        let child = run(&dir, &port);
-        Self { dir, child, port }
-    }
-
-    /// Kills it (`SIGKILL`) and starts it again; the port changes.
-    pub(crate) fn restart(&mut self) {
-        self.stop();
-        self.child = run(&self.dir, &self.port);
-    }
-
     fn stop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-    }
-
-    pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port.load(Ordering::SeqCst))
-    }
-
-    /// Where it listens at the moment.
-    pub(crate) fn target(&self) -> Arc<AtomicU16> {
-        Arc::clone(&self.port)
     }
 }
 
@@ -56,34 +87,46 @@ impl Drop for Server {
     }
 }
 
-fn run(dir: &tempfile::TempDir, port: &AtomicU16) -> Child {
-    let mut child = Command::new(binary())
+/// A port that is bound and not listening: nobody else gets it, and without its server connections are refused.
+struct KeptPort(
+    SocketAddr,
+    #[expect(dead_code, reason = "it is kept")] TcpSocket,
+);
+
+impl KeptPort {
+    fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        Self(socket.local_addr().unwrap(), socket)
+    }
+
+    const fn number(&self) -> u16 {
+        self.0.port()
+    }
+}
+
+/// Short ticks for short sessions, and much patience between servers on a busy machine.
+const CONFIG: &str = "tickTime=100\ninitLimit=200\nsyncLimit=100\nminSessionTimeout=200\nmaxClientCnxns=0\n\
+                      admin.enableServer=false\nclientPortAddress=127.0.0.1\nextendedTypesEnabled=true\n\
+                      znode.container.checkIntervalMs=600000\n";
+
+fn run(home: &std::path::Path) -> Child {
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(home.join("log"))
+        .unwrap();
+    Command::new(binary())
         .args(["server", "-Dzookeeper.extendedTypesEnabled=true"])
         // Small, so that a restart has little to look through.
         .arg("-Dzookeeper.preAllocSize=64")
-        .arg(dir.path().join("zoo.cfg"))
+        .arg(home.join("zoo.cfg"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(log)
         .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    let found = loop {
-        line.clear();
-        assert_ne!(
-            log.read_line(&mut line).unwrap(),
-            0,
-            "the server ended at its start"
-        );
-        if line.contains("listening for clients") {
-            break line.trim().rsplit(':').next().unwrap().parse().unwrap();
-        }
-    };
-    port.store(found, Ordering::SeqCst);
-    // Its pipe is read to the end, so that it never waits for us.
-    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    child
+        .unwrap()
 }
 
 /// The server of this build; built if it is not there.
