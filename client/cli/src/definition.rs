@@ -64,6 +64,11 @@ pub const OPTIONS: &[ShellOption] = &[
         "properties of the client",
     ),
     ours('j', "json", "print one JSON value per command"),
+    ours(
+        'q',
+        "quiet",
+        "print results only, without greeting and the session's state",
+    ),
     ours('h', "help", "print this"),
 ];
 

@@ -1,5 +1,7 @@
 //! Why a command failed: one line of text, as Apache's shell says it, and the exit code.
 
+use std::io;
+
 use serde_json::{Value, json};
 use zabra_proto::ErrorCode;
 
@@ -81,6 +83,15 @@ impl Failure {
             error["path"] = json!(path);
         }
         json!({ "error": error })
+    }
+}
+
+/// What the system says of a failure, without the number that only the system knows.
+pub(crate) fn of_system(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
     }
 }
 

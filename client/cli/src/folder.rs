@@ -35,10 +35,10 @@ impl Writer {
         })
     }
 
-    /// Writes a znode.
-    pub(crate) fn put(&self, znode: &Znode) -> io::Result<()> {
+    /// Writes a znode; an ephemeral is passed over, which is `false`.
+    pub(crate) fn put(&self, znode: &Znode) -> io::Result<bool> {
         if znode.owner != 0 {
-            return Ok(());
+            return Ok(false);
         }
         // A name like `..` would lead out of the directory.
         crate::path::check(&znode.path)
@@ -51,7 +51,7 @@ impl Writer {
         if znode.acl != [Acl::world(Perms::ALL)] {
             fs::write(folder.join(ACL), json::acl(&znode.acl).to_string())?;
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Invocation {
     pub(crate) wait_for_connection: bool,
     /// One JSON value per command instead of text.
     pub(crate) json: bool,
+    /// Nothing but the results of commands and the events of watches on znodes.
+    pub(crate) quiet: bool,
     /// Explain the program and end.
     pub(crate) help: bool,
     /// The command to run at once; none means the commands of standard input.
@@ -34,6 +36,7 @@ impl Default for Invocation {
             client_configuration: None,
             wait_for_connection: false,
             json: false,
+            quiet: false,
             help: false,
             command: Vec::new(),
             complaints: Vec::new(),
@@ -73,6 +76,7 @@ impl Invocation {
                 "r" => asked.read_only = true,
                 "waitforconnection" => asked.wait_for_connection = true,
                 "json" | "j" => asked.json = true,
+                "quiet" | "q" => asked.quiet = true,
                 "help" | "h" | "?" => asked.help = true,
                 _ => asked
                     .complaints

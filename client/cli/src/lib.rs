@@ -24,6 +24,7 @@ mod options;
 mod path;
 mod progress;
 mod quota;
+mod reach;
 mod run;
 mod screen;
 mod session;
@@ -64,7 +65,9 @@ pub fn run(args: impl IntoIterator<Item = String>, version: &str) -> u8 {
     for complaint in &asked.complaints {
         screen.complain(complaint);
     }
-    screen.say(&format!("Connecting to {}", asked.server));
+    if !asked.quiet {
+        screen.say(&format!("Connecting to {}", asked.server));
+    }
     let configuration = match asked
         .client_configuration
         .as_deref()
@@ -104,7 +107,7 @@ fn session(runtime: &Runtime, shell: &mut Shell, asked: &Invocation, screen: &Sc
     if let Err(failure) = runtime.block_on(shell.connect(&asked.server)) {
         return complain(&failure.text, failure.exit);
     }
-    if asked.wait_for_connection && !runtime.block_on(shell.await_server(asked.timeout)) {
+    if asked.wait_for_connection && !runtime.block_on(shell.await_server()) {
         // Apache's client has the code -4 for it.
         return complain(&failure::keeper_error(ErrorCode::from_code(-4), None), 1);
     }
@@ -112,7 +115,9 @@ fn session(runtime: &Runtime, shell: &mut Shell, asked: &Invocation, screen: &Sc
         runtime.block_on(shell.words(&asked.command));
         return shell.exit();
     }
-    screen.say("Welcome to ZooKeeper!");
+    if !asked.quiet {
+        screen.say("Welcome to ZooKeeper!");
+    }
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
         screen.say("JLine support is enabled");
         screen.say("`help` lists the commands, Ctrl-D ends the shell.");
@@ -120,7 +125,9 @@ fn session(runtime: &Runtime, shell: &mut Shell, asked: &Invocation, screen: &Sc
             return complain(&format!("The terminal cannot be used: {error}"), 1);
         }
     } else {
-        screen.say("JLine support is disabled");
+        if !asked.quiet {
+            screen.say("JLine support is disabled");
+        }
         lines(runtime, shell, screen);
     }
     shell.exit()

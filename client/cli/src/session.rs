@@ -39,6 +39,7 @@ impl Session {
         let teller = Arc::new(Teller {
             told: Mutex::new(SessionState::Connecting),
             watches: watches.clone(),
+            quiet: asked.quiet,
         });
         let (mut states, background) = (client.states(), Arc::clone(&teller));
         tokio::spawn(async move {
@@ -92,7 +93,7 @@ impl Session {
         self.client.close().await;
         if tell && was_alive {
             self.watches.flush().await;
-            self.watches.on_state(SessionState::Closed);
+            self.teller.print(SessionState::Closed);
         }
         self.watches.clear();
     }
@@ -102,6 +103,8 @@ impl Session {
 struct Teller {
     told: Mutex<SessionState>,
     watches: Watches,
+    /// Only bad news are told.
+    quiet: bool,
 }
 
 impl Teller {
@@ -111,6 +114,13 @@ impl Teller {
             !matches!(state, SessionState::Connecting | SessionState::Lost) && *told != state;
         if is_news && *told != SessionState::Closed {
             *told = state;
+            self.print(state);
+        }
+    }
+
+    fn print(&self, state: SessionState) {
+        let is_expected = state.is_connected() || state == SessionState::Closed;
+        if !(self.quiet && is_expected) {
             self.watches.on_state(state);
         }
     }

@@ -1,5 +1,6 @@
 //! The shell: takes lines, runs commands, remembers how the last one ended.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::run::{self, Context, Done};
 use crate::screen::Screen;
 use crate::session::Session;
 use crate::watches::Watches;
-use crate::{usage, words};
+use crate::{reach, usage, words};
 
 /// The client of the present session, for who completes paths.
 pub(crate) type Present = Arc<Mutex<Option<Client>>>;
@@ -45,6 +46,8 @@ pub(crate) struct Shell {
     history: History,
     zone: TimeZone,
     exit: u8,
+    /// Whether it was said why there is no server.
+    told_why: Cell<bool>,
 }
 
 impl Shell {
@@ -67,6 +70,7 @@ impl Shell {
             history: History::default(),
             zone: TimeZone::system(),
             exit: 0,
+            told_why: Cell::new(false),
         }
     }
 
@@ -101,12 +105,26 @@ impl Shell {
         Ok(())
     }
 
-    /// Waits for a server. `true` if one serves the session.
-    pub(crate) async fn await_server(&self, limit: Duration) -> bool {
-        match &self.session {
-            Some(session) => session.await_server(limit).await,
-            None => false,
+    /// Waits for a server, at most for the session timeout. `true` if one serves the session.
+    pub(crate) async fn await_server(&self) -> bool {
+        let rest = self.asked.timeout.saturating_sub(SILENCE);
+        self.await_for(SILENCE).await || self.await_for(rest).await
+    }
+
+    /// Waits for a server, and says why there is none after so much time, once. `true` if one serves the session.
+    pub(crate) async fn await_for(&self, limit: Duration) -> bool {
+        let Some(session) = &self.session else {
+            return false;
+        };
+        let is_served = session.await_server(limit.min(self.asked.timeout)).await;
+        if is_served || !session.is_alive() {
+            self.told_why.set(false);
+        } else if !self.told_why.replace(true) {
+            let lines = reach::why(&self.host).await;
+            self.screen
+                .complain(&format!("No server yet; {}", lines.join(", ")));
         }
+        is_served
     }
 
     /// Ends the session.
@@ -166,14 +184,16 @@ impl Shell {
     async fn command(&mut self, words: &[String]) -> Done {
         let name = words.first().map_or("", String::as_str);
         let Some(command) = command::find(name) else {
-            if self.screen.has_prompt() {
-                return Err(Failure::unknown_with_advice(name));
+            if !self.screen.has_prompt() {
+                self.screen.note(&usage::all());
             }
-            self.screen.note(&usage::all());
-            return Err(Failure::unknown(name));
+            return Err(self.unknown(name));
         };
         let own = match name {
             "help" | "?" | "h" => return self.help(words.get(1)),
+            "redo" if words.len() < 2 && self.screen.has_prompt() => {
+                return Err(Failure::usage(command));
+            }
             "redo" if words.len() > 1 => return self.redo(&words[1]).await,
             "history" => self.show_history(),
             "printwatches" => self.print_watches(words.get(1)).await,
@@ -196,10 +216,7 @@ impl Shell {
             return Ok(json!({ "closed": true }));
         }
         let given = run::read(command, words)?;
-        if needs_server(command)
-            && !session.await_server(self.asked.timeout).await
-            && session.is_alive()
-        {
+        if needs_server(command) && !self.await_server().await && session.is_alive() {
             // Apache's client has the code -4 for it.
             let path = words.iter().find(|word| word.starts_with('/'));
             let path = path.map(String::as_str);
@@ -215,6 +232,14 @@ impl Shell {
         run::run(&context, command, &given).await
     }
 
+    fn unknown(&self, name: &str) -> Failure {
+        if self.screen.has_prompt() {
+            Failure::unknown_with_advice(name)
+        } else {
+            Failure::unknown(name)
+        }
+    }
+
     fn help(&self, name: Option<&String>) -> Done {
         let Some(name) = name else {
             self.screen.say(&usage::overview());
@@ -224,7 +249,7 @@ impl Shell {
                 .collect();
             return Ok(json!({ "commands": names }));
         };
-        let command = command::find(name).ok_or_else(|| Failure::unknown(name))?;
+        let command = command::find(name).ok_or_else(|| self.unknown(name))?;
         self.screen.say(&usage::help(command));
         Ok(json!({ "command": command.name, "syntax": command.syntax, "help": command.help }))
     }
@@ -275,6 +300,9 @@ impl Shell {
 fn needs_server(command: &Command) -> bool {
     !matches!(command.name, "version" | "redo")
 }
+
+/// How long a command waits for a server without a word.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// What shells report for a command that was interrupted.
 const INTERRUPTED: u8 = 130;

@@ -55,7 +55,7 @@ pub(crate) fn run(
         let _ = file.parent().map(std::fs::create_dir_all);
     }
     screen.set_printer(Box::new(editor.create_external_printer()?));
-    runtime.block_on(shell.await_server(FIRST_PROMPT));
+    runtime.block_on(shell.await_for(FIRST_PROMPT));
     while !screen.is_gone() {
         let line = match editor.readline(&shell.prompt()) {
             Ok(line) => line,
@@ -77,7 +77,7 @@ pub(crate) fn run(
                 return Ok(());
             }
             if line.trim_start().starts_with("connect") {
-                runtime.block_on(shell.await_server(FIRST_PROMPT));
+                runtime.block_on(shell.await_for(FIRST_PROMPT));
             }
         }
     }

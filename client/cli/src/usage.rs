@@ -50,21 +50,25 @@ pub(crate) fn nearest(name: &str) -> Option<&'static str> {
     (distance * 2 <= name.len() && distance <= 2).then_some(nearest)
 }
 
-/// How many letters must be changed, put in or taken out; capitals are letters like others.
+/// How many letters must be changed, put in, taken out or exchanged with the next; capitals are letters like others.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.to_lowercase(), b.to_lowercase());
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, other) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+    let letters = |text: &str| text.to_lowercase().chars().collect::<Vec<char>>();
+    let (a, b) = (letters(a), letters(b));
+    // Row i, column j: from the first i letters of one to the first j of the other.
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
         }
+        rows.push(row);
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 /// One command, as `help` shows it: with the sentence and all of its options.
@@ -130,6 +134,7 @@ mod tests {
     fn a_command_that_is_nearly_right_is_guessed() {
         assert_eq!(nearest("creat"), Some("create"));
         assert_eq!(nearest("getacl"), Some("getAcl"));
+        assert_eq!(nearest("gte"), Some("get"));
         assert_eq!(nearest("dir"), None);
         assert_eq!(nearest("xyzzy"), None);
     }

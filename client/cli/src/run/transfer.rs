@@ -21,7 +21,7 @@ use zabra_proto::{Acl, ErrorCode, Perms};
 
 use super::walk::{self, each};
 use super::{At, Context, Done, path_at};
-use crate::failure::Failure;
+use crate::failure::{Failure, of_system};
 use crate::folder;
 use crate::json as values;
 use crate::options::Given;
@@ -87,11 +87,16 @@ pub(super) async fn export(context: &Context<'_>, given: &Given) -> Done {
     let root = path_at(given, 1)?;
     let target = given.word(2).unwrap_or_default();
     let mut sink = Sink::open(target, given.has("d"), given.has("f"))
-        .map_err(|error| Failure::text(format!("Cannot write {target}: {error}")))?;
+        .map_err(|error| unwritable(target, &error))?;
     let mut paths = Vec::new();
-    walk::visit(context, root, false, |path| paths.push(path.to_owned())).await?;
+    walk::visit(context, root, false, |path| {
+        if travels(root, path) {
+            paths.push(path.to_owned());
+        }
+    })
+    .await?;
     let mut progress = Progress::new("znodes exported", Some(paths.len() as u64));
-    let mut count = 0;
+    let (mut count, mut left_out) = (0, 0);
     // Data and ACL of a znode are two calls; both are made before either is awaited.
     for chunk in paths.chunks(walk::IN_FLIGHT) {
         let calls: Vec<_> = chunk
@@ -123,18 +128,36 @@ pub(super) async fn export(context: &Context<'_>, given: &Given) -> Done {
                 acl,
                 owner: stat.ephemeral_owner,
             };
-            sink.put(&znode)
-                .map_err(|error| Failure::text(format!("Cannot write {target}: {error}")))?;
-            count += 1;
+            match sink.put(&znode) {
+                Ok(true) => count += 1,
+                Ok(false) => left_out += 1,
+                Err(error) => return Err(unwritable(target, &error)),
+            }
         }
     }
-    sink.end()
-        .map_err(|error| Failure::text(format!("Cannot write {target}: {error}")))?;
+    sink.end().map_err(|error| unwritable(target, &error))?;
     drop(progress);
-    context
-        .screen
-        .note(&format!("Exported {count} znodes of {root} to {target}"));
-    Ok(json!({ "path": root, "target": target, "znodes": count }))
+    let mut text = format!("Exported {count} znodes of {root} to {target}");
+    if left_out > 0 {
+        text.push_str(&format!(", {left_out} ephemerals left out"));
+    }
+    context.screen.note(&text);
+    Ok(json!({ "path": root, "target": target, "znodes": count, "ephemerals": left_out }))
+}
+
+/// Whether a znode belongs to an export: what is below `/zookeeper` is the server's own, unless just that is asked for.
+fn travels(root: &str, path: &str) -> bool {
+    let is_own = |path: &str| path == "/zookeeper" || path.starts_with("/zookeeper/");
+    is_own(root) || !is_own(path)
+}
+
+/// Why an export ended.
+fn unwritable(target: &str, error: &io::Error) -> Failure {
+    let reason = match error.kind() {
+        io::ErrorKind::AlreadyExists => "it is there already; -f overwrites it".to_owned(),
+        _ => of_system(error),
+    };
+    Failure::text(format!("Cannot write {target}: {reason}"))
 }
 
 /// Where znodes are written.
@@ -163,9 +186,10 @@ impl Sink {
         Ok(Self::Lines(Box::new(BufWriter::new(file))))
     }
 
-    fn put(&mut self, znode: &Znode) -> io::Result<()> {
+    /// `false` if a znode is none that is written.
+    fn put(&mut self, znode: &Znode) -> io::Result<bool> {
         match self {
-            Self::Lines(lines) => writeln!(lines, "{}", znode.to_line()),
+            Self::Lines(lines) => writeln!(lines, "{}", znode.to_line()).map(|()| true),
             Self::Folder(folder) => folder.put(znode),
         }
     }
@@ -209,8 +233,7 @@ pub(super) async fn import(context: &Context<'_>, given: &Given) -> Done {
         let count = rest.iter().take_while(is_of_level).count().max(1);
         let (now, later) = rest.split_at(count);
         rest = later;
-        import.level(context, now, root).await?;
-        progress.add(count as u64);
+        import.level(context, now, root, &mut progress).await?;
     }
     drop(progress);
     context.screen.note(&import.text(root));
@@ -240,13 +263,17 @@ impl Import {
         context: &Context<'_>,
         znodes: &[Znode],
         root: &str,
+        progress: &mut Progress,
     ) -> Result<(), Failure> {
         let lasting = znodes.iter().filter(|znode| znode.owner == 0);
-        self.ephemerals += znodes.iter().filter(|znode| znode.owner != 0).count();
+        let ephemerals = znodes.len() - lasting.clone().count();
+        self.ephemerals += ephemerals;
+        progress.add(ephemerals as u64);
         let mut there = Vec::new();
         if self.dry {
             let call = |znode: &&Znode| context.client.exists(&moved(&znode.path, root));
             return each(lasting, call, |znode, reply| {
+                progress.add(1);
                 match reply.at(&moved(&znode.path, root))? {
                     None => self.created += 1,
                     Some(_) if self.overwrite => self.overwritten += 1,
@@ -268,14 +295,17 @@ impl Import {
                 .client
                 .create(&moved(&znode.path, root), data, options)
         };
-        each(lasting, call, |znode, reply| match reply {
-            Err(error) if error.is(ErrorCode::NODE_EXISTS) => {
-                there.push(znode);
-                Ok(())
-            }
-            reply => {
-                self.created += 1;
-                reply.map(drop).at(&moved(&znode.path, root))
+        each(lasting, call, |znode, reply| {
+            progress.add(1);
+            match reply {
+                Err(error) if error.is(ErrorCode::NODE_EXISTS) => {
+                    there.push(znode);
+                    Ok(())
+                }
+                reply => {
+                    self.created += 1;
+                    reply.map(drop).at(&moved(&znode.path, root))
+                }
             }
         })
         .await?;
@@ -313,18 +343,18 @@ impl Import {
 fn read(source: &str) -> Result<Vec<Znode>, String> {
     let path = Path::new(source);
     if source != "-" && path.is_dir() {
-        return folder::read(path).map_err(|error| error.to_string());
+        return folder::read(path).map_err(|error| of_system(&error));
     }
     let input: Box<dyn BufRead> = if source == "-" {
         Box::new(io::stdin().lock())
     } else {
         Box::new(BufReader::new(
-            File::open(path).map_err(|error| error.to_string())?,
+            File::open(path).map_err(|error| of_system(&error))?,
         ))
     };
     let mut znodes = Vec::new();
     for (number, line) in input.lines().enumerate() {
-        let line = line.map_err(|error| error.to_string())?;
+        let line = line.map_err(|error| of_system(&error))?;
         if !line.trim().is_empty() {
             let znode =
                 Znode::of_line(&line).map_err(|error| format!("line {}: {error}", number + 1))?;
@@ -365,6 +395,22 @@ mod tests {
         ] {
             assert!(Znode::of_line(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn the_servers_own_znodes_travel_only_when_asked_for() {
+        assert!(travels("/", "/zoo") && travels("/", "/zookeepers"));
+        assert!(!travels("/", "/zookeeper") && !travels("/", "/zookeeper/quota"));
+        assert!(travels("/zookeeper/quota", "/zookeeper/quota/a"));
+    }
+
+    #[test]
+    fn a_target_that_is_there_is_told_with_the_way_to_overwrite_it() {
+        let failure = unwritable("f", &io::Error::from_raw_os_error(17));
+        assert_eq!(
+            failure.text,
+            "Cannot write f: it is there already; -f overwrites it"
+        );
     }
 
     #[test]
