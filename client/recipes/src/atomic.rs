@@ -22,7 +22,7 @@ use crate::sessions::Sessions;
 #[derive(Debug, Clone)]
 pub struct AtomicValue {
     sessions: Sessions,
-    path: String,
+    pub(crate) path: String,
     /// Changes of one handle are made one after the other, so that their number tells which was made.
     proof: Arc<Mutex<Option<Proof>>>,
 }
@@ -214,75 +214,3 @@ impl AtomicValue {
 
 /// What the server says when somebody else was faster.
 const STALE: [ErrorCode; 2] = [ErrorCode::BAD_VERSION, ErrorCode::NO_NODE];
-
-/// A number of eight bytes, big-endian, in a znode; the same as Curator's `DistributedAtomicLong`. Without a znode it is 0.
-///
-/// Guarantees are those of [`AtomicValue`]. Sums wrap at the ends, as Java's do.
-#[derive(Debug, Clone)]
-pub struct AtomicLong(AtomicValue);
-
-impl AtomicLong {
-    /// The number at a path; nothing is asked of the server yet.
-    #[must_use]
-    pub fn new(sessions: impl Into<Sessions>, path: &str) -> Self {
-        Self(AtomicValue::new(sessions, path))
-    }
-
-    /// The number.
-    ///
-    /// # Errors
-    /// As [`AtomicValue::load`]; or the znode does not hold eight bytes.
-    pub async fn load(&self) -> Result<i64, Error> {
-        let data = self.0.load().await?;
-        self.number(data.as_deref())
-    }
-
-    /// Adds to it; what it was and what it is.
-    ///
-    /// # Errors
-    /// As [`AtomicValue::update`]; or the znode does not hold eight bytes.
-    pub async fn add(&self, delta: i64) -> Result<Update<i64>, Error> {
-        self.update(|number| Some(number.wrapping_add(delta)))
-            .await
-            .map(|done| {
-                // A sum always is a change.
-                done.unwrap_or(Update {
-                    before: None,
-                    after: delta,
-                })
-            })
-    }
-
-    /// Changes it to what `change` makes of it; `None` changes nothing.
-    ///
-    /// # Errors
-    /// As [`AtomicLong::add`].
-    pub async fn update(
-        &self,
-        change: impl Fn(i64) -> Option<i64>,
-    ) -> Result<Option<Update<i64>>, Error> {
-        let change = |before: Option<&[u8]>| {
-            let after = change(self.number(before)?);
-            Ok(after.map(|after| after.to_be_bytes().to_vec()))
-        };
-        let done = self.0.update(change).await?;
-        let number = |data: &[u8]| self.number(Some(data));
-        done.map(|done| {
-            Ok(Update {
-                before: done.before.as_deref().map(number).transpose()?,
-                after: number(&done.after)?,
-            })
-        })
-        .transpose()
-    }
-
-    fn number(&self, data: Option<&[u8]>) -> Result<i64, Error> {
-        let Some(data) = data.filter(|data| !data.is_empty()) else {
-            return Ok(0);
-        };
-        let bytes = data.try_into();
-        bytes
-            .map(i64::from_be_bytes)
-            .map_err(|_| Error::malformed(&self.0.path, "not a number of eight bytes"))
-    }
-}

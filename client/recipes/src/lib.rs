@@ -10,12 +10,12 @@
 //! | so many at a time | [`Semaphore`] |
 //! | one leader | [`LeaderLatch`], [`LeaderSelector`] |
 //! | waiting for each other | [`Barrier`], [`DoubleBarrier`] |
-//! | numbers and values | [`AtomicLong`], [`AtomicValue`], [`SharedCount`], [`SharedValue`] |
+//! | numbers and values | [`AtomicLong`], [`AtomicInteger`], [`AtomicValue`], [`SharedCount`], [`SharedValue`] |
 //! | configuration | [`ConfigWatcher`] |
 //! | who is there | [`GroupMember`], [`PersistentNode`], [`TtlNode`] |
 //! | a local copy | [`Cache`] |
 //! | services | [`discovery`] |
-//! | work | [`Queue`], [`Partitioner`] |
+//! | work | [`Queue`], [`DelayQueue`], [`SimpleQueue`], [`Partitioner`] |
 //!
 //! Whatever is held has a [`Guard`]: it carries a fencing token, knows when it is lost, and runs work only while it is
 //! held. Recipes take a client, and work until its session ends; or [`Sessions`], and go on in the next one. Each says what it
@@ -26,11 +26,13 @@
 #![forbid(unsafe_code)]
 
 mod atomic;
+mod atomic_number;
 mod barrier;
 mod cache;
 mod claim;
 mod config;
 pub mod decide;
+mod delay_queue;
 pub mod discovery;
 mod error;
 mod follow;
@@ -48,16 +50,19 @@ mod semaphore;
 mod session;
 mod sessions;
 mod shared;
+mod simple_queue;
 #[cfg(test)]
 mod simulation;
 
-pub use atomic::{AtomicLong, AtomicValue, Update};
+pub use atomic::{AtomicValue, Update};
+pub use atomic_number::{AtomicInteger, AtomicLong, AtomicNumber, Number};
 pub use barrier::{Barrier, DoubleBarrier, Entered};
 pub use cache::{Cache, CacheEvents, CacheOptions, Missed};
 pub use claim::Names;
 pub use config::ConfigWatcher;
 pub use decide::mirror::{CacheEvent, Depth, Node};
 pub use decide::read_write::Side;
+pub use delay_queue::DelayQueue;
 pub use error::{Error, Lost};
 pub use follow::Versioned;
 pub use group::GroupMember;
@@ -72,3 +77,4 @@ pub use read_write_lock::ReadWriteLock;
 pub use semaphore::{Limit, Semaphore};
 pub use sessions::Sessions;
 pub use shared::{Changes, SharedCount, SharedValue};
+pub use simple_queue::{ItemNames, SimpleQueue};

@@ -1,9 +1,11 @@
 //! Queues of items in znodes: in order of arrival, by priority, with ids.
 
+use std::time::{Duration, SystemTime};
+
 use zabra_client::{CreateMode, CreateOptions, Error as ClientError, ErrorCode};
 
 use crate::decide::mirror::join;
-use crate::decide::queue::{ITEM, decode, encode, id, id_prefix, in_order, priority_prefix};
+use crate::decide::queue::{ITEM, decode, due, encode, id, id_prefix, in_order, priority_prefix};
 use crate::decide::sequence::find_protected;
 use crate::error::{Error, Lost};
 use crate::patient::{Patient, is_passing};
@@ -27,6 +29,8 @@ pub struct Queue {
     path: String,
     locks: String,
     items_max: Option<usize>,
+    /// Whether items are taken at their moments only, see [`crate::DelayQueue`].
+    has_delays: bool,
 }
 
 /// An item that was taken and is ours until it is done, put back, or our session ends.
@@ -50,7 +54,14 @@ impl Queue {
             path: path.to_owned(),
             locks: locks.to_owned(),
             items_max: None,
+            has_delays: false,
         }
+    }
+
+    /// The same with a moment in each item's name.
+    pub(crate) const fn with_delays(mut self) -> Self {
+        self.has_delays = true;
+        self
     }
 
     /// How many items it may have; a put waits for room above that.
@@ -84,28 +95,12 @@ impl Queue {
         self.put_as(&id_prefix(id), item).await
     }
 
-    async fn put_as(&self, prefix: &str, item: &[u8]) -> Result<(), Error> {
+    pub(crate) async fn put_as(&self, prefix: &str, item: &[u8]) -> Result<(), Error> {
         let patient = self.sessions.patient().await?;
         self.wait_for_room(&patient).await?;
+        let is_unique = id(prefix).is_some() && !self.has_delays;
         let data = encode(&[item]);
-        let path = join(&self.path, prefix);
-        let mode = CreateOptions::from(CreateMode::PersistentSequential);
-        let has_id = id(prefix).is_some();
-        loop {
-            match patient.session().create(&path, &data, &mode).await {
-                Ok(_) => return Ok(()),
-                Err(error) if error.is(ErrorCode::NO_NODE) => patient.ensure_parent(&path).await?,
-                Err(error) if is_passing(&error) && has_id => {
-                    patient.catch_up(&self.path).await?;
-                    let children = patient.children(&self.path).await?;
-                    if children.is_some_and(|(names, _)| find_protected(&names, prefix).is_some()) {
-                        return Ok(());
-                    }
-                }
-                Err(error) if is_passing(&error) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        append(&patient, &self.path, prefix, &data, is_unique).await
     }
 
     async fn wait_for_room(&self, patient: &Patient) -> Result<(), Error> {
@@ -187,10 +182,12 @@ impl Queue {
             let (Some((locked, _, unlock)), Some((names, _, put))) = (locks, items) else {
                 return Err(Lost::Deleted.into());
             };
-            let free = in_order(&names)
-                .into_iter()
-                .filter(|name| !locked.iter().any(|other| other == name));
-            for name in free {
+            let (items, next) = match self.has_delays {
+                true => due_now(&names),
+                false => (in_order(&names), None),
+            };
+            let is_free = |name: &&str| !locked.iter().any(|other| other == name);
+            for name in items.into_iter().filter(is_free) {
                 if let Some(delivery) = self.lock(patient, name).await? {
                     return Ok(delivery);
                 }
@@ -199,6 +196,7 @@ impl Queue {
                 biased;
                 () = unlock.fired() => {}
                 () = put.fired() => {}
+                () = tokio::time::sleep(next.unwrap_or_default()), if next.is_some() => {}
             }
         }
     }
@@ -227,6 +225,51 @@ impl Queue {
         delivery.elements = decode(&data).map_err(|why| Error::malformed(&delivery.item, why))?;
         Ok(Some(delivery))
     }
+}
+
+/// Puts an item at the end of those under `parent`. If its answer is lost, it is looked for when the prefix is its own alone;
+/// otherwise it is put again.
+pub(crate) async fn append(
+    patient: &Patient,
+    parent: &str,
+    prefix: &str,
+    data: &[u8],
+    is_unique: bool,
+) -> Result<(), Error> {
+    let path = join(parent, prefix);
+    let mode = CreateOptions::from(CreateMode::PersistentSequential);
+    loop {
+        match patient.session().create(&path, data, &mode).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is(ErrorCode::NO_NODE) => patient.ensure_parent(&path).await?,
+            Err(error) if is_passing(&error) && is_unique => {
+                patient.catch_up(parent).await?;
+                let children = patient.children(parent).await?;
+                if children.is_some_and(|(names, _)| find_protected(&names, prefix).is_some()) {
+                    return Ok(());
+                }
+            }
+            Err(error) if is_passing(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The items that are due by this machine's clock, and how long it is until the next one is.
+fn due_now(names: &[String]) -> (Vec<&str>, Option<Duration>) {
+    let now_ms = ms(SystemTime::now());
+    let due = due(names, now_ms);
+    // A clock may be set: it is asked again at times.
+    let wait = |next_ms: u64| Duration::from_millis(next_ms - now_ms).min(Duration::from_secs(60));
+    (due.now, due.next_ms.map(wait))
+}
+
+/// Since 1970; what was before counts as that.
+pub(crate) fn ms(moment: SystemTime) -> u64 {
+    let since = moment.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 impl Delivery {

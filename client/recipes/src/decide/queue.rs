@@ -5,6 +5,7 @@
 //! | plain | `queue-<number>` |
 //! | with ids | `queue-\|<id>\|<number>` |
 //! | with priorities | `queue-<0 or 1><priority, 8 hex digits><number>`, 0 for negative ones |
+//! | with delays | `queue-\|<ms since 1970, 8 hex digits or more>\|<number>` |
 //!
 //! The bytes of an item:
 //!
@@ -62,6 +63,38 @@ pub fn id(name: &str) -> Option<&str> {
 pub fn priority(name: &str) -> Option<i32> {
     let digits = name.strip_prefix(ITEM)?.get(1..9)?;
     u32::from_str_radix(digits, 16).ok().map(u32::cast_signed)
+}
+
+/// What the name of an item begins with that may be taken from this moment on, in ms since 1970.
+#[must_use]
+pub fn due_prefix(due_ms: u64) -> String {
+    format!("{ITEM}{SEPARATOR}{due_ms:08X}{SEPARATOR}")
+}
+
+/// The items of a queue with delays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due<'a> {
+    /// Those that may be taken now, in the order of their moments, then of putting.
+    pub now: Vec<&'a str>,
+    /// The moment of the next one, in ms since 1970.
+    pub next_ms: Option<u64>,
+}
+
+/// Which items among `children` are due at `now_ms`, in ms since 1970. One whose name says no moment always is.
+#[must_use]
+pub fn due(children: &[String], now_ms: u64) -> Due<'_> {
+    let moment = |name: &str| id(name).and_then(|hex| u64::from_str_radix(hex, 16).ok());
+    let items = in_order(children).into_iter();
+    let mut items: Vec<(u64, &str)> = items
+        .map(|name| (moment(name).unwrap_or(0), name))
+        .collect();
+    // Stable: those of the same moment stay in the order of putting.
+    items.sort_by_key(|(due_ms, _)| *due_ms);
+    let at = items.partition_point(|(due_ms, _)| *due_ms <= now_ms);
+    Due {
+        next_ms: items.get(at).map(|(due_ms, _)| *due_ms),
+        now: items[..at].iter().map(|(_, name)| *name).collect(),
+    }
 }
 
 /// The items among `children` in the order in which they are taken; other children are left out.
@@ -180,5 +213,24 @@ mod tests {
         assert_eq!(id(&children[0]), Some("z"));
         assert_eq!(id("queue-0000000001"), None);
         assert_eq!(id_prefix("a/b|c"), "queue-|a_b_c|");
+    }
+    #[test]
+    fn items_are_due_in_the_order_of_their_moments_then_of_putting() {
+        let name = |due_ms, number: u32| format!("{}{number:010}", due_prefix(due_ms));
+        assert_eq!(due_prefix(255), "queue-|000000FF|");
+        assert_eq!(due_prefix(0x1_89AB_CDEF_0123), "queue-|189ABCDEF0123|");
+        let children = [name(9, 1), name(5, 3), name(5, 2), name(1 << 40, 0)];
+        let all = due(&children, u64::MAX);
+        assert_eq!(
+            all.now,
+            [&children[2], &children[1], &children[0], &children[3]]
+        );
+        assert_eq!(all.next_ms, None);
+        let some = due(&children, 8);
+        assert_eq!(some.now, [&children[2], &children[1]]);
+        assert_eq!(some.next_ms, Some(9));
+        assert_eq!(due(&children, 4).now, [""; 0]);
+        let plain = ["queue-0000000009", "other"].map(String::from);
+        assert_eq!(due(&plain, 0).now, ["queue-0000000009"]);
     }
 }

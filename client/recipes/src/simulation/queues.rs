@@ -1,10 +1,11 @@
 //! Queues: no item is lost, none is done twice, and with ids none is put twice.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex as StdMutex};
 
 use super::{ABRUPT, NATURAL, Plan, Stage, a_while, each_seed};
-use crate::Queue;
+use crate::{Error, Queue, SimpleQueue};
 
 /// What became of each item that was put or delivered.
 #[derive(Debug, Clone, Default)]
@@ -109,5 +110,40 @@ fn an_item_with_an_id_is_put_once_and_done_once_while_sessions_live() {
         let ledger = ledger.0.lock().unwrap();
         assert_eq!(ledger.len(), 6);
         assert!(ledger.values().all(|fate| fate.done == 1), "{ledger:?}");
+    });
+}
+
+#[test]
+fn a_simple_queue_never_hands_an_item_to_two() {
+    each_seed(ABRUPT, async |stage| {
+        for number in 0..6 {
+            let path = format!("/simple/qn-{number:010}");
+            stage.lock().plant(&path, format!("{number}").as_bytes(), 0);
+        }
+        stage.lock().plant("/simple", b"", 6);
+        let ledger = Ledger::default();
+        let lost = Arc::new(AtomicUsize::new(0));
+        let mut takers = Vec::new();
+        for _ in 0..3 {
+            let queue = SimpleQueue::new(stage.member(), "/simple");
+            let (ledger, lost) = (ledger.clone(), Arc::clone(&lost));
+            takers.push(tokio::spawn(async move {
+                loop {
+                    match queue.take().await {
+                        Ok(item) => ledger.0.lock().unwrap().entry(item).or_default().done += 1,
+                        Err(Error::InDoubt { .. }) => drop(lost.fetch_add(1, SeqCst)),
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }));
+        }
+        assert_eq!(stage.left("/simple").await, [""; 0]);
+        for taker in takers {
+            assert!(!taker.is_finished());
+            taker.abort();
+        }
+        let ledger = ledger.0.lock().unwrap();
+        assert!(ledger.values().all(|fate| fate.done == 1), "{ledger:?}");
+        assert!(ledger.len() + lost.load(SeqCst) >= 6, "{ledger:?}");
     });
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use zabra_client::{Client, CreateMode};
 use zabra_recipes::{
-    AtomicLong, AtomicValue, ConfigWatcher, Error, Sessions, SharedCount, SharedValue,
+    AtomicInteger, AtomicLong, AtomicValue, ConfigWatcher, Error, Sessions, SharedCount,
+    SharedValue,
 };
 
 use crate::support::{Scene, on_one_server_and_on_three, rounds, within};
@@ -89,6 +90,11 @@ async fn a_change_that_is_declined_changes_nothing() {
     assert_eq!(again, None);
     let number = AtomicLong::new(&scene.members[0].sessions, "/values/declined");
     assert!(matches!(number.load().await, Err(Error::Malformed { .. })));
+    let small = AtomicInteger::new(&scene.members[0].sessions, "/values/small");
+    small.add(i32::MAX).await.unwrap();
+    assert_eq!(small.add(1).await.unwrap().after, i32::MIN);
+    let (bytes, _) = scene.direct().await.get("/values/small").await.unwrap();
+    assert_eq!(bytes, [0x80, 0, 0, 0]);
 }
 
 async fn one_of_all_who_compare_with_the_same_version_sets_it_under_every_fault(mut scene: Scene) {
