@@ -15,6 +15,7 @@ use clap::ValueEnum;
 use crate::workspace::Workspace;
 use crate::{interop, shell};
 
+mod client;
 mod ensemble;
 mod generator;
 mod rows;
@@ -69,6 +70,8 @@ enum Rows {
     Snapshot,
     /// getData, setData and both on three servers
     Ensemble,
+    /// The client library beside the crate `zookeeper-client`; only when asked for, and alone
+    Client,
 }
 
 impl Args {
@@ -99,6 +102,9 @@ pub(crate) fn report(workspace: &Workspace, args: &Args) -> anyhow::Result<bool>
     let args = args.clone().settled();
     if std::env::var_os("ZABRA_BIN").is_none() {
         build(workspace)?;
+    }
+    if args.rows == [Rows::Client] {
+        return client::report(workspace, &args);
     }
     let jars = provide_apache(workspace)?;
     let folder = workspace.target.join("bench");

@@ -154,7 +154,8 @@ impl Builder {
             self.connect_string.parse().map_err(Misuse::ConnectString)?;
         let runtime = Handle::try_current().map_err(|_| Misuse::NoRuntime)?;
         let hosts = Hosts::new(hosts, fastrand::u64(..));
-        let shared = Arc::new(Shared::new(|now| {
+        let are_calls_timed = self.options.request_timeout_ms.is_some();
+        let shared = Arc::new(Shared::new(are_calls_timed, |now| {
             Cnxn::new(self.options, hosts, self.session, now)
         }));
         for credentials in self.credentials {

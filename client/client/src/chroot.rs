@@ -9,20 +9,24 @@ use crate::Misuse;
 
 /// A prefix of all paths of a client (features CL-01): put in front of what goes out, taken off what comes back.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Chroot(Arc<str>);
+pub(crate) struct Chroot(Option<Arc<str>>);
 
 impl Chroot {
     /// `None` is the root.
     pub(crate) fn new(chroot: Option<String>) -> Self {
-        Self(chroot.unwrap_or_default().into())
+        Self(chroot.map(Into::into))
     }
 
     /// A prefix behind this one.
     pub(crate) fn below(&self, path: &str) -> Result<Self, Misuse> {
         match path {
             "/" => Ok(self.clone()),
-            path => Ok(Self(self.full(path)?.into())),
+            path => Ok(Self(Some(self.full(path)?.into()))),
         }
+    }
+
+    fn prefix(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
     }
 
     /// The path as the server knows it.
@@ -38,12 +42,12 @@ impl Chroot {
             Some(parent) => checked(path, parent)?,
             None => checked(path, path)?,
         }
-        Ok(Cow::Owned([&*self.0, path].concat()))
+        Ok(Cow::Owned([self.prefix(), path].concat()))
     }
 
     /// Any string, as of `ephemerals`.
     pub(crate) fn join<'a>(&self, path: &'a str) -> Cow<'a, str> {
-        match (&*self.0, path) {
+        match (self.prefix(), path) {
             ("", path) => Cow::Borrowed(path),
             (chroot, "/") => Cow::Owned(chroot.to_owned()),
             (chroot, path) => Cow::Owned([chroot, path].concat()),
@@ -52,9 +56,9 @@ impl Chroot {
 
     /// The path as the client knows it. What is not below the chroot stays as it is: `/zookeeper/config`.
     pub(crate) fn strip(&self, full: String) -> String {
-        match full.strip_prefix(&*self.0) {
-            Some("") if !self.0.is_empty() => "/".to_owned(),
-            Some(path) if path.starts_with('/') && !self.0.is_empty() => path.to_owned(),
+        match full.strip_prefix(self.prefix()) {
+            Some("") if !self.prefix().is_empty() => "/".to_owned(),
+            Some(path) if path.starts_with('/') && !self.prefix().is_empty() => path.to_owned(),
             _ => full,
         }
     }

@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,6 +15,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tracing::debug;
 use zabra_cnxn::{Action, HostPort, Output};
+use zabra_proto::MonoMillis;
 
 use crate::link::{Link, Linked};
 use crate::shared::{Caller, Shared};
@@ -78,6 +79,10 @@ struct Timer<'a> {
     outputs: Vec<Output<Caller>>,
     /// Whether the last wake-up was spent on waiting for more to write.
     has_waited: bool,
+    /// Whom calls and the timer wake.
+    waker: Waker,
+    /// Whether the timer knows that.
+    is_timer_set: bool,
 }
 
 impl<'a> Timer<'a> {
@@ -87,6 +92,8 @@ impl<'a> Timer<'a> {
             sleep: Box::pin(sleep_until(Instant::now())),
             outputs: Vec::new(),
             has_waited: false,
+            waker: Waker::noop().clone(),
+            is_timer_set: false,
         }
     }
 
@@ -94,12 +101,13 @@ impl<'a> Timer<'a> {
     async fn during<T>(&mut self, action: &Action, f: impl Future<Output = T>) -> Option<T> {
         let mut f = pin!(f);
         poll_fn(|cx| {
+            self.meet(cx);
             loop {
                 let deadline = {
                     let mut inner = self.shared.lock();
                     inner.cnxn.on_timer(self.shared.now());
                     inner.cnxn.take_outputs(&mut self.outputs);
-                    inner.task = Some(cx.waker().clone());
+                    inner.is_asleep = true;
                     if inner.cnxn.action() != *action {
                         return Poll::Ready(None);
                     }
@@ -127,40 +135,13 @@ impl<'a> Timer<'a> {
     }
 
     fn poll_serve(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
+        self.meet(cx);
+        let mut read = link.poll_read(cx);
         loop {
-            let read = link.poll_read(cx);
-            let lost = matches!(read, Poll::Ready(Err(_)));
-            let deadline = {
-                let now = self.shared.now();
-                let mut inner = self.shared.lock();
-                // Time first: after a pause of the process what comes may be of a session that is gone (P75).
-                inner.cnxn.on_timer(now);
-                match &read {
-                    Poll::Ready(Ok(())) => link.take_in(&mut inner.cnxn, now),
-                    Poll::Ready(Err(error)) => {
-                        debug!(%error, "the connection is lost");
-                        inner.cnxn.on_link_lost(now);
-                    }
-                    Poll::Pending => {}
-                }
-                inner.cnxn.take_outputs(&mut self.outputs);
-                let is_one_of_many = inner.cnxn.has_out() && inner.cnxn.waiting() > 1;
-                if read.is_pending() && is_one_of_many && !self.has_waited {
-                    // Where many call, more calls follow at once: they leave together after one turn of the others.
-                    self.has_waited = true;
-                    cx.waker().wake_by_ref();
-                    drop(inner);
-                    self.pass_on();
-                    return Poll::Pending;
-                }
-                self.has_waited = false;
-                link.give_out(&mut inner.cnxn, now);
-                let wants_link = inner.cnxn.action() == Action::Serve;
-                inner.task = Some(cx.waker().clone());
-                wants_link.then(|| inner.cnxn.deadline())
+            let Poll::Ready(deadline) = self.exchange(link, &read, cx) else {
+                return Poll::Pending;
             };
-            self.pass_on();
-            let Some(deadline) = deadline.filter(|_| !lost) else {
+            let Some(deadline) = deadline else {
                 return Poll::Ready(());
             };
             match link.poll_write(cx) {
@@ -173,23 +154,75 @@ impl<'a> Timer<'a> {
             }
             if read.is_ready() {
                 // There may be more, and only a read that finds nothing is woken up by what comes.
-                continue;
+                read = link.poll_read(cx);
+                if read.is_ready() {
+                    continue;
+                }
             }
-            if !self.is_due(deadline.map(|at| self.shared.instant(at)), cx) {
+            if !self.is_due(self.shared.instant(deadline), cx) {
                 return Poll::Pending;
             }
         }
     }
 
+    /// Gives what was read to the session and takes what it wants written; what it brings about is passed on. Returns the
+    /// session's next deadline, or none if the link is lost or not wanted any more; pending if it is better to write later.
+    fn exchange(
+        &mut self,
+        link: &mut Link,
+        read: &Poll<io::Result<()>>,
+        cx: &Context<'_>,
+    ) -> Poll<Option<MonoMillis>> {
+        let now = self.shared.now();
+        let mut inner = self.shared.lock();
+        // Time first: after a pause of the process what comes may be of a session that is gone (P75).
+        inner.cnxn.on_timer(now);
+        match read {
+            Poll::Ready(Ok(())) => link.take_in(&mut inner.cnxn, now),
+            Poll::Ready(Err(error)) => {
+                debug!(%error, "the connection is lost");
+                inner.cnxn.on_link_lost(now);
+            }
+            Poll::Pending => {}
+        }
+        inner.cnxn.take_outputs(&mut self.outputs);
+        let is_one_of_many = inner.cnxn.has_out() && inner.cnxn.waiting() > 1;
+        if read.is_pending() && is_one_of_many && !self.has_waited {
+            // Where many call, more calls follow at once: they leave together after one turn of the others.
+            self.has_waited = true;
+            cx.waker().wake_by_ref();
+            drop(inner);
+            self.pass_on();
+            return Poll::Pending;
+        }
+        self.has_waited = false;
+        link.give_out(&mut inner.cnxn, now);
+        inner.is_asleep = true;
+        let wants_link = inner.cnxn.is_serving() && !matches!(read, Poll::Ready(Err(_)));
+        let deadline = inner.cnxn.deadline().filter(|_| wants_link);
+        drop(inner);
+        self.pass_on();
+        Poll::Ready(deadline)
+    }
+
+    /// Sees to it that calls and the timer wake this task.
+    fn meet(&mut self, cx: &Context<'_>) {
+        if !self.waker.will_wake(cx.waker()) {
+            self.waker.clone_from(cx.waker());
+            self.shared.set_waker(&self.waker);
+            self.is_timer_set = false;
+        }
+    }
+
     /// Whether a deadline has been reached. The timer is moved only if it would fire too late: deadlines move away with each
     /// message.
-    fn is_due(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> bool {
-        let Some(deadline) = deadline else {
+    fn is_due(&mut self, deadline: Instant, cx: &mut Context<'_>) -> bool {
+        let is_soon_enough = self.sleep.deadline() <= deadline && !self.sleep.is_elapsed();
+        if self.is_timer_set && is_soon_enough {
             return false;
-        };
-        if self.sleep.deadline() > deadline || self.sleep.is_elapsed() {
-            self.sleep.as_mut().reset(deadline);
         }
+        self.is_timer_set = true;
+        self.sleep.as_mut().reset(deadline);
         self.sleep.as_mut().poll(cx).is_ready()
     }
 

@@ -239,16 +239,26 @@ pub(crate) fn data(parts: Parts, reply: Result<Reply, CallError>) -> Result<(Dat
     Ok(data_of(reply.body)?)
 }
 
-/// Data without a copy: it is a part of the reply's bytes.
-pub(crate) fn data_of(body: Vec<u8>) -> Result<(Data, Stat), JuteError> {
+/// Data without a copy: it is a part of the reply's bytes, or what is left of them.
+pub(crate) fn data_of(mut body: Vec<u8>) -> Result<(Data, Stat), JuteError> {
     let mut r = Reader::new(&body);
     let response = GetDataResponse::decode(&mut r)?;
     let (len, stat) = (response.data.map(<[u8]>::len), response.stat);
-    let body = Bytes::from(body);
     // Behind the length word, and all there, since it was read.
-    let data = len.map(|len| body.slice(4..4 + len));
+    let data = len.map(|len| {
+        if len > SHIFTED_LEN_MAX {
+            return Bytes::from(body).slice(4..4 + len);
+        }
+        // To move a few bytes is cheaper than to share a part of them.
+        body.copy_within(4..4 + len, 0);
+        body.truncate(len);
+        Bytes::from(body)
+    });
     Ok((Data::new(data), stat))
 }
+
+/// Longer data is not moved within a reply.
+const SHIFTED_LEN_MAX: usize = 512;
 
 fn existence(parts: Parts, reply: Result<Reply, CallError>) -> Result<Option<Stat>, Error> {
     match reply {

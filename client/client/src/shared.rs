@@ -23,6 +23,10 @@ pub(crate) struct Shared {
     /// What the session's milliseconds count from.
     start: Instant,
     inner: Mutex<Inner>,
+    /// Wakes the task. Beside the rest, so that it is woken under no lock that it needs.
+    waker: Mutex<Waker>,
+    /// Whether it matters when a call was made: reading the clock for each is not for nothing.
+    are_calls_timed: bool,
 }
 
 #[derive(Debug)]
@@ -32,22 +36,27 @@ pub(crate) struct Inner {
     pub(crate) states: broadcast::Sender<SessionState>,
     /// The server of the present link.
     pub(crate) server: Option<SocketAddr>,
-    /// The task, while it sleeps.
-    pub(crate) task: Option<Waker>,
+    /// Whether the task must be woken to see what has changed.
+    pub(crate) is_asleep: bool,
 }
 
 impl Shared {
-    pub(crate) fn new(cnxn: impl FnOnce(MonoMillis) -> Cnxn<Caller>) -> Self {
+    pub(crate) fn new(
+        are_calls_timed: bool,
+        cnxn: impl FnOnce(MonoMillis) -> Cnxn<Caller>,
+    ) -> Self {
         let inner = Inner {
             cnxn: cnxn(MonoMillis(0)),
             sinks: HashMap::new(),
             states: broadcast::Sender::new(STATES_KEPT),
             server: None,
-            task: None,
+            is_asleep: false,
         };
         Self {
             start: Instant::now(),
             inner: Mutex::new(inner),
+            waker: Mutex::new(Waker::noop().clone()),
+            are_calls_timed,
         }
     }
 
@@ -73,16 +82,17 @@ impl Shared {
         after: impl FnOnce(&mut Inner) -> After,
     ) -> Result<Answer, CallError> {
         let (caller, answer) = oneshot::channel();
-        let now = self.now();
+        let now = if self.are_calls_timed {
+            self.now()
+        } else {
+            MonoMillis(0)
+        };
         let mut inner = self.lock();
-        let was_idle = !inner.cnxn.has_out();
         let after = after(&mut inner);
         if let Err((_, error)) = inner.cnxn.call(now, op, body, after, caller) {
             return Err(error);
         }
-        let task = if was_idle { inner.task.take() } else { None };
-        drop(inner);
-        wake(task);
+        self.wake(inner);
         Ok(answer)
     }
 
@@ -91,9 +101,7 @@ impl Shared {
         let now = self.now();
         let mut inner = self.lock();
         let result = f(&mut inner, now);
-        let task = inner.task.take();
-        drop(inner);
-        wake(task);
+        self.wake(inner);
         result
     }
 
@@ -107,13 +115,22 @@ impl Shared {
     }
 }
 
-fn wake(task: Option<Waker>) {
-    if let Some(task) = task {
-        task.wake();
-    }
-}
-
 impl Shared {
+    fn wake(&self, mut inner: MutexGuard<'_, Inner>) {
+        let is_asleep = std::mem::take(&mut inner.is_asleep);
+        drop(inner);
+        if is_asleep {
+            let waker = self.waker.lock();
+            waker.unwrap_or_else(PoisonError::into_inner).wake_by_ref();
+        }
+    }
+
+    /// Takes the waker of the task, which is another one hardly ever.
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        let mut held = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        held.clone_from(waker);
+    }
+
     /// Delivers outputs in their order; returns the servers that are to be asked whether they take writes.
     pub(crate) fn deliver(&self, outputs: &mut Vec<Output<Caller>>) -> Vec<zabra_cnxn::HostPort> {
         let mut probes = Vec::new();

@@ -127,7 +127,9 @@ impl<C> Cnxn<C> {
         }
     }
 
-    pub(crate) fn is_serving(&self) -> bool {
+    /// Whether bytes are to be carried both ways: whether [`Cnxn::action`] is [`Action::Serve`].
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
         matches!(
             self.phase,
             Phase::Greeting { .. } | Phase::Up | Phase::Closing { .. }
