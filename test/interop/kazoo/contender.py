@@ -62,6 +62,20 @@ def act(who, verb, words):
         election.cancel()
         thread.join()
         return True
+    if verb == "put":
+        client.Queue(words[0]).put(words[1].encode(), *map(int, words[2:]))
+        return True
+    if verb == "get":
+        item = client.Queue(words[0]).get()
+        return item and item.decode()
+    if verb == "enter":
+        barrier = client.DoubleBarrier(words[0], int(words[1]))
+        barrier.enter()
+        held[who] = barrier
+        return True
+    if verb == "leave":
+        held.pop(who).leave()
+        return True
     return "failed: no such command"
 
 

@@ -3,6 +3,7 @@
 mod contender;
 mod curator;
 mod kazoo;
+mod queues;
 
 use std::future::Future;
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub fn run(peer: Peer) -> Result<String> {
     };
     let mut count = 0;
     let mut curator = step("start Curator", || Contender::curator(&server))?;
-    for (name, scene) in curator::SCENES {
+    for (name, scene) in curator::SCENES.iter().chain(queues::SCENES) {
         step(format_args!("with Curator: {name}"), || {
             scene(&mut stage, &mut curator)
         })?;

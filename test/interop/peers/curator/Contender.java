@@ -6,32 +6,46 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
+import org.apache.curator.framework.recipes.atomic.DistributedAtomicInteger;
 import org.apache.curator.framework.recipes.atomic.DistributedAtomicLong;
+import org.apache.curator.framework.recipes.barriers.DistributedBarrier;
 import org.apache.curator.framework.recipes.barriers.DistributedDoubleBarrier;
 import org.apache.curator.framework.recipes.leader.LeaderLatch;
+import org.apache.curator.framework.recipes.leader.LeaderSelector;
+import org.apache.curator.framework.recipes.leader.LeaderSelectorListenerAdapter;
+import org.apache.curator.framework.recipes.locks.InterProcessMultiLock;
 import org.apache.curator.framework.recipes.locks.InterProcessMutex;
 import org.apache.curator.framework.recipes.locks.InterProcessReadWriteLock;
 import org.apache.curator.framework.recipes.locks.InterProcessSemaphoreV2;
 import org.apache.curator.framework.recipes.locks.Lease;
 import org.apache.curator.framework.recipes.locks.Revoker;
 import org.apache.curator.framework.recipes.nodes.GroupMember;
+import org.apache.curator.framework.recipes.nodes.PersistentNode;
+import org.apache.curator.framework.recipes.queue.DistributedDelayQueue;
+import org.apache.curator.framework.recipes.queue.DistributedIdQueue;
+import org.apache.curator.framework.recipes.queue.DistributedPriorityQueue;
 import org.apache.curator.framework.recipes.queue.DistributedQueue;
+import org.apache.curator.framework.recipes.queue.QueueBase;
 import org.apache.curator.framework.recipes.queue.QueueBuilder;
 import org.apache.curator.framework.recipes.queue.QueueConsumer;
 import org.apache.curator.framework.recipes.queue.QueueSerializer;
+import org.apache.curator.framework.recipes.queue.SimpleDistributedQueue;
 import org.apache.curator.framework.recipes.shared.SharedCount;
+import org.apache.curator.framework.recipes.shared.SharedValue;
 import org.apache.curator.framework.state.ConnectionState;
 import org.apache.curator.retry.ExponentialBackoffRetry;
 import org.apache.curator.x.discovery.ServiceDiscovery;
 import org.apache.curator.x.discovery.ServiceDiscoveryBuilder;
 import org.apache.curator.x.discovery.ServiceInstance;
 import org.apache.curator.x.discovery.UriSpec;
+import org.apache.zookeeper.CreateMode;
 
 /**
  * A process that uses Curator's recipes on demand: a line in is a command, a line out its answer. The first word names who
@@ -154,21 +168,91 @@ public class Contender {
                 return String.join(" ", found);
             }
             case "put": {
-                DistributedQueue<String> queue = QueueBuilder.builder(client, null, new Text(), words[2]).buildQueue();
+                String kind = words.length > 4 ? words[4] : "plain";
+                QueueBase<String> queue = queue(kind, QueueBuilder.builder(client, null, new Text(), words[2]));
                 queue.start();
-                queue.put(words[3]);
+                if (queue instanceof DistributedPriorityQueue) {
+                    ((DistributedPriorityQueue<String>) queue).put(words[3], Integer.parseInt(words[5]));
+                } else if (queue instanceof DistributedIdQueue) {
+                    ((DistributedIdQueue<String>) queue).put(words[3], words[5]);
+                } else if (queue instanceof DistributedDelayQueue) {
+                    ((DistributedDelayQueue<String>) queue).put(words[3], System.currentTimeMillis() + millis(words[5]));
+                } else {
+                    ((DistributedQueue<String>) queue).put(words[3]);
+                }
                 queue.flushPuts(10, TimeUnit.SECONDS);
                 queue.close();
                 return true;
             }
             case "take": {
                 LinkedBlockingQueue<String> taken = new LinkedBlockingQueue<>();
-                DistributedQueue<String> queue = QueueBuilder.builder(client, new Consumer(taken), new Text(), words[2])
-                    .lockPath(words[4]).buildQueue();
+                QueueBuilder<String> builder = QueueBuilder.builder(client, new Consumer(taken), new Text(), words[2]);
+                QueueBase<String> queue = queue(words.length > 5 ? words[5] : "plain", builder.lockPath(words[4]));
                 queue.start();
                 String item = taken.poll(millis(words[3]), TimeUnit.MILLISECONDS);
                 queue.close();
                 return item;
+            }
+            case "remove": {
+                QueueBuilder<String> builder = QueueBuilder.builder(client, null, new Text(), words[2]);
+                DistributedIdQueue<String> queue = builder.lockPath(words[4]).buildIdQueue();
+                queue.start();
+                int removed = queue.remove(words[3]);
+                queue.close();
+                return removed;
+            }
+            case "offer":
+                return new SimpleDistributedQueue(client, words[2]).offer(words[3].getBytes(StandardCharsets.UTF_8));
+            case "poll": {
+                byte[] item = new SimpleDistributedQueue(client, words[2]).poll(millis(words[3]), TimeUnit.MILLISECONDS);
+                return item == null ? null : new String(item, StandardCharsets.UTF_8);
+            }
+            case "stand":
+                new DistributedBarrier(client, words[2]).setBarrier();
+                return true;
+            case "lift":
+                new DistributedBarrier(client, words[2]).removeBarrier();
+                return true;
+            case "wait":
+                return new DistributedBarrier(client, words[2]).waitOnBarrier(millis(words[3]), TimeUnit.MILLISECONDS);
+            case "both": {
+                InterProcessMultiLock locks = new InterProcessMultiLock(client, List.of(words[2], words[3]));
+                undo.put(who, () -> { locks.release(); return true; });
+                return locks.acquire(millis(words[4]), TimeUnit.MILLISECONDS);
+            }
+            case "addint":
+                return new DistributedAtomicInteger(client, words[2], new ExponentialBackoffRetry(10, 10))
+                    .add(Integer.parseInt(words[3])).postValue();
+            case "value": {
+                SharedValue value = new SharedValue(client, words[2], "seed".getBytes(StandardCharsets.UTF_8));
+                value.start();
+                String before = new String(value.getValue(), StandardCharsets.UTF_8);
+                if (words.length > 3) {
+                    value.setValue(words[3].getBytes(StandardCharsets.UTF_8));
+                }
+                value.close();
+                return before;
+            }
+            case "keep": {
+                byte[] data = who.getBytes(StandardCharsets.UTF_8);
+                PersistentNode node = new PersistentNode(client, CreateMode.EPHEMERAL, false, words[2], data);
+                node.start();
+                undo.put(who, () -> { node.close(); return true; });
+                return node.waitForInitialCreate(millis(words[3]), TimeUnit.MILLISECONDS);
+            }
+            case "select": {
+                CountDownLatch selected = new CountDownLatch(1);
+                CountDownLatch released = new CountDownLatch(1);
+                LeaderSelector selector = new LeaderSelector(client, words[2], new LeaderSelectorListenerAdapter() {
+                    public void takeLeadership(CuratorFramework client) throws Exception {
+                        selected.countDown();
+                        released.await();
+                    }
+                });
+                selector.setId(who);
+                selector.start();
+                undo.put(who, () -> { released.countDown(); selector.close(); return true; });
+                return selected.await(millis(words[3]), TimeUnit.MILLISECONDS);
             }
             case "enter": {
                 DistributedDoubleBarrier barrier =
@@ -194,6 +278,19 @@ public class Contender {
                 return true;
             default:
                 return "failed: no such command";
+        }
+    }
+
+    private static QueueBase<String> queue(String kind, QueueBuilder<String> builder) {
+        switch (kind) {
+            case "priority":
+                return builder.buildPriorityQueue(16);
+            case "id":
+                return builder.buildIdQueue();
+            case "delay":
+                return builder.buildDelayQueue();
+            default:
+                return builder.buildQueue();
         }
     }
 

@@ -3,8 +3,9 @@
 use anyhow::{Result, ensure};
 use zabra_recipes::discovery::{Discovery, DownPolicy, ServiceInstance, Strategy};
 use zabra_recipes::{
-    AtomicLong, DoubleBarrier, GroupMember, LeaderLatch, Limit, Mutex, Queue, ReadWriteLock,
-    Semaphore, SharedCount, Side,
+    AtomicInteger, AtomicLong, Barrier, DoubleBarrier, GroupMember, LeaderLatch, LeaderSelector,
+    Limit, MultiLock, Mutex, Names, PersistentNode, ReadWriteLock, Semaphore, SharedCount,
+    SharedValue, Side,
 };
 
 use super::contender::Contender;
@@ -18,15 +19,19 @@ pub(super) const SCENES: &[(&str, Scene)] = &[
     ("one latch leads, and the next one after it", latch),
     ("a count and a sum are the same", numbers),
     ("services are discovered both ways", discovery),
-    ("items are handed over both ways", queue),
+    ("several locks are taken together", multi_lock),
+    ("one is selected, and the next one after it", selector),
+    ("a value and a small sum are the same", values),
+    ("a barrier holds both ways", plain_barrier),
+    ("a kept znode is one behind the other", kept),
     ("a double barrier opens and closes together", barrier),
     ("members see each other", group),
 ];
 
 /// How long a try of theirs takes that must fail, ms.
-const TRY: &str = "300";
+pub(super) const TRY: &str = "300";
 /// How long one may take that must succeed, ms.
-const LONG: &str = "20000";
+pub(super) const LONG: &str = "20000";
 
 fn mutex(stage: &mut Stage, curator: &mut Contender) -> Result<()> {
     let ours = Mutex::new(&stage.client, "/curator/mutex");
@@ -207,24 +212,108 @@ fn discovery(stage: &mut Stage, curator: &mut Contender) -> Result<()> {
     curator.expect("j release", "true")
 }
 
-fn queue(stage: &mut Stage, curator: &mut Contender) -> Result<()> {
-    let ours = Queue::new(&stage.client, "/curator/queue", "/curator/queue-locks");
-    curator.expect("j put /curator/queue from-java", "true")?;
-    let delivery = stage.wait(ours.take())?;
-    ensure!(delivery.elements() == [b"from-java"], "{delivery:?}");
-    stage.wait(delivery.done())?;
-    stage.wait(ours.put(b"from-rust"))?;
-    curator.expect(
-        &format!("j take /curator/queue {LONG} /curator/queue-locks"),
-        "from-rust",
-    )?;
-    let empty = async {
-        while !ours.is_empty().await? {
-            tokio::task::yield_now().await;
+fn multi_lock(stage: &mut Stage, curator: &mut Contender) -> Result<()> {
+    let paths = ["/curator/multi-a", "/curator/multi-b"];
+    let ours = MultiLock::new(paths.map(|path| Mutex::new(&stage.client, path)));
+    curator.expect(&format!("j both {} {} {LONG}", paths[0], paths[1]), "true")?;
+    let one = Mutex::new(&stage.client, paths[1]);
+    ensure!(
+        stage.wait(one.try_acquire())?.is_none(),
+        "theirs holds both, and ours one"
+    );
+    let waiting = stage.begin(async move { ours.acquire().await });
+    curator.expect("j release", "true")?;
+    let held = stage.end(waiting)?;
+    curator.expect(&format!("j both {} {} {TRY}", paths[0], paths[1]), "false")?;
+    stage.wait(held.release())?;
+    curator.expect(&format!("j both {} {} {LONG}", paths[0], paths[1]), "true")?;
+    curator.expect("j release", "true")
+}
+
+fn selector(stage: &mut Stage, curator: &mut Contender) -> Result<()> {
+    let path = "/curator/selector";
+    curator.expect(&format!("java select {path} {LONG}"), "true")?;
+    let ours = LeaderSelector::new(&stage.client, path, "rust", Names::Curator);
+    let (release, released) = tokio::sync::oneshot::channel::<()>();
+    let (tell, selected) = tokio::sync::oneshot::channel();
+    let leading = stage.begin({
+        let ours = ours.clone();
+        async move {
+            let lead = async |_| {
+                let _ = tell.send(());
+                let _ = released.await;
+            };
+            ours.run_once(lead).await
         }
-        Ok::<_, zabra_recipes::Error>(())
+    });
+    while stage.wait(ours.participants())? != ["java", "rust"] {}
+    curator.expect("java release", "true")?;
+    stage.wait(selected)?;
+    curator.expect(&format!("java select {path} {TRY}"), "false")?;
+    let _ = release.send(());
+    stage.end(leading)?;
+    curator.expect("java release", "true")
+}
+
+fn values(stage: &mut Stage, curator: &mut Contender) -> Result<()> {
+    curator.expect("j value /curator/value theirs", "seed")?;
+    let value = stage.wait(SharedValue::start(
+        &stage.client,
+        "/curator/value",
+        b"other",
+    ))?;
+    let seen = stage.wait(value.current())?;
+    ensure!(seen.value == b"theirs", "{seen:?}");
+    ensure!(
+        stage.wait(value.try_set(&seen, b"ours"))?,
+        "nobody else sets it"
+    );
+    curator.expect("j value /curator/value", "ours")?;
+    let sum = AtomicInteger::new(&stage.client, "/curator/small");
+    curator.expect("j addint /curator/small 3", "3")?;
+    ensure!(stage.wait(sum.add(-5))?.after == -2);
+    curator.expect("j addint /curator/small 4", "2")?;
+    ensure!(stage.wait(sum.load())? == 2);
+    Ok(())
+}
+
+fn plain_barrier(stage: &mut Stage, curator: &mut Contender) -> Result<()> {
+    let path = "/curator/plain-barrier";
+    let ours = Barrier::new(&stage.client, path);
+    curator.expect(&format!("j stand {path}"), "true")?;
+    let waiting = stage.begin({
+        let ours = ours.clone();
+        async move { ours.wait().await }
+    });
+    curator.expect(&format!("k wait {path} {TRY}"), "false")?;
+    ensure!(!waiting.is_finished(), "ours passes theirs");
+    curator.expect(&format!("j lift {path}"), "true")?;
+    stage.end(waiting)?;
+    stage.wait(ours.set())?;
+    curator.expect(&format!("k wait {path} {TRY}"), "false")?;
+    curator.tell(&format!("k wait {path} {LONG}"))?;
+    stage.wait(ours.lift())?;
+    ensure!(
+        curator.answer("k")? == "true",
+        "ours is lifted, and theirs waits"
+    );
+    Ok(())
+}
+
+fn kept(stage: &mut Stage, curator: &mut Contender) -> Result<()> {
+    let path = "/curator/kept";
+    curator.expect(&format!("java keep {path} {LONG}"), "true")?;
+    let ours = {
+        let _runtime = stage.runtime.enter();
+        PersistentNode::ephemeral(&stage.client, path, b"rust")
     };
-    stage.wait(empty)
+    let (data, _) = stage.wait(stage.client.get(path))?;
+    ensure!(data == "java", "{data:?}");
+    curator.expect("java release", "true")?;
+    stage.wait(ours.created())?;
+    let (data, _) = stage.wait(stage.client.get(path))?;
+    ensure!(data == "rust", "{data:?}");
+    stage.wait(ours.close())
 }
 
 fn barrier(stage: &mut Stage, curator: &mut Contender) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Scenes with kazoo.
 
 use anyhow::{Result, ensure};
-use zabra_recipes::{LeaderLatch, Mutex, Names};
+use zabra_recipes::{DoubleBarrier, ItemNames, LeaderLatch, Mutex, Names, SimpleQueue};
 
 use super::contender::Contender;
 use super::{Scene, Stage};
@@ -16,6 +16,8 @@ pub(super) const SCENES: &[(&str, Scene)] = &[
         |stage, kazoo| lock(stage, kazoo, "/kazoo/told", Names::Curator, " -lock-"),
     ),
     ("one is elected, and the next one after it", election),
+    ("items are handed over both ways", queue),
+    ("a double barrier opens and closes together", barrier),
 ];
 
 fn lock(
@@ -61,4 +63,32 @@ fn election(stage: &mut Stage, kazoo: &mut Contender) -> Result<()> {
     stage.runtime.block_on(ours.close());
     kazoo.expect("python leads 20000", "true")?;
     kazoo.expect("python resign", "true")
+}
+
+fn queue(stage: &mut Stage, kazoo: &mut Contender) -> Result<()> {
+    let path = "/kazoo/queue";
+    let ours = SimpleQueue::new(&stage.client, path).names(ItemNames::Kazoo);
+    stage.wait(ours.put(b"from-rust"))?;
+    kazoo.expect(&format!("p put {path} from-python"), "true")?;
+    kazoo.expect(&format!("p put {path} urgent 3"), "true")?;
+    let item = stage.wait(ours.take())?;
+    ensure!(item == b"urgent", "{item:?}");
+    kazoo.expect(&format!("p get {path}"), "from-rust")?;
+    let item = stage.wait(ours.take())?;
+    ensure!(item == b"from-python", "{item:?}");
+    kazoo.expect(&format!("p get {path}"), "none")
+}
+
+fn barrier(stage: &mut Stage, kazoo: &mut Contender) -> Result<()> {
+    for round in 0..3 {
+        let path = format!("/kazoo/barrier-{round}");
+        let ours = DoubleBarrier::new(&stage.client, &path, 2);
+        kazoo.tell(&format!("p enter {path} 2"))?;
+        let entered = stage.wait(ours.enter())?;
+        ensure!(kazoo.answer("p")? == "true");
+        kazoo.tell("p leave")?;
+        stage.wait(entered.leave())?;
+        ensure!(kazoo.answer("p")? == "true");
+    }
+    Ok(())
 }
