@@ -151,11 +151,7 @@ pub fn crashed(disk: &FaultyDisk, range: (usize, usize), rng: &mut fastrand::Rng
         random: 2,
         seed: rng.u64(..),
     };
-    let mut images = disk.crash_images(cut, &subsets);
-    if images.is_empty() {
-        return disk.copy();
-    }
-    images.swap_remove(rng.usize(0..images.len()))
+    disk.crash_image(cut, &subsets, |images| rng.usize(0..images))
 }
 
 /// The directory of snapshots, for a look from outside.

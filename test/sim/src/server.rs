@@ -75,13 +75,13 @@ impl Server {
         if around.kernel.chance(faults.restart_crash_permille) {
             let is_process = around.kernel.chance(faults.process_permille);
             self.die_over(is_process, around, |server, around| {
-                drop(start::start(server, around));
+                drop(start::start(server, true, around));
             });
             say!(around.kernel, "s{} dies while it starts", self.sid);
             return self.start_later(around);
         }
         let hits = self.disk.hits();
-        match start::start(self, around) {
+        match start::start(self, false, around) {
             Ok(process) => {
                 self.process = Some(Box::new(process));
                 around.net.live(&mut around.kernel, self.node());

@@ -31,7 +31,14 @@ struct Found {
 }
 
 /// Runs recovery on a server's disk and puts a process together.
-pub(crate) fn start(server: &Server, around: &mut Surroundings) -> Result<Process, String> {
+///
+/// If it `dies` in the midst of that, at some operation that the disk knows, nobody learns what it found: none of it is a
+/// promise yet.
+pub(crate) fn start(
+    server: &Server,
+    dies: bool,
+    around: &mut Surroundings,
+) -> Result<Process, String> {
     let vfs: Arc<dyn Vfs> = Arc::new(server.disk.clone());
     let mut found = find(&vfs, &around.plan)?;
     say!(
@@ -48,13 +55,15 @@ pub(crate) fn start(server: &Server, around: &mut Surroundings) -> Result<Proces
             ""
         }
     );
-    around.check.recovered(
-        server.at,
-        &found.replica,
-        &found.tail,
-        found.recovered.last_zxid,
-        found.epochs,
-    );
+    if !dies {
+        around.check.recovered(
+            server.at,
+            &found.replica,
+            &found.tail,
+            found.recovered.last_zxid,
+            found.epochs,
+        );
+    }
     let dirs = disk::dirs();
     if found.recovered.start == Start::New {
         let image = Image::of(&mut found.replica).ok_or("an image is made already")?;

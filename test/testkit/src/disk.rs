@@ -11,6 +11,8 @@
 //!
 //! It knows what a file system promises, and nothing of logs and snapshots.
 
+mod image;
+
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,8 +21,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zabra_storage::{Access, DirEntry, Vfs, VfsFile};
 
-/// The size of what a disk writes at once or not at all.
-pub const SECTOR: u64 = 512;
+use image::{Effect, Image, Op};
+
+pub use image::SECTOR;
+
+/// [`FaultyDisk::forget_durable`] leaves a record of so many operations alone: it is no burden.
+const RECORD_MIN: usize = 1_000;
 
 /// A disk in memory. Clones are the same disk.
 #[derive(Debug, Clone, Default)]
@@ -35,68 +41,18 @@ struct State {
     /// What was on the disk when recording began.
     begin: Image,
     log: Vec<Op>,
+    /// What has effects that no sync made durable yet: files, and directories by the names in them.
+    dirty_files: BTreeSet<u64>,
+    dirty_dirs: BTreeSet<PathBuf>,
     next_inode: u64,
+    /// How often each file is open: what no name leads to stays until the last of them is closed.
+    open: BTreeMap<u64, usize>,
     faults: Vec<Fault>,
     hits: u64,
     /// So many operations still come through, if that is limited.
     left: Option<usize>,
     free: Option<u64>,
     locked: BTreeSet<PathBuf>,
-}
-
-/// Names and contents.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Image {
-    names: BTreeMap<PathBuf, u64>,
-    files: BTreeMap<u64, Vec<u8>>,
-    dirs: BTreeSet<PathBuf>,
-}
-
-/// What was done to the disk.
-#[derive(Debug, Clone)]
-enum Op {
-    Create {
-        path: PathBuf,
-        inode: u64,
-    },
-    Rename {
-        from: PathBuf,
-        to: PathBuf,
-    },
-    Remove {
-        path: PathBuf,
-    },
-    SyncDir {
-        dir: PathBuf,
-    },
-    Write {
-        inode: u64,
-        offset: u64,
-        bytes: Vec<u8>,
-    },
-    SetLen {
-        inode: u64,
-        len: u64,
-    },
-    SyncFile {
-        inode: u64,
-    },
-}
-
-/// An effect that a crash may lose while others are kept: names one by one, lengths one by one, bytes by the sector.
-#[derive(Debug, Clone)]
-enum Effect {
-    /// A name leads to a file, or to nothing; a rename is one effect on two names.
-    Names(Vec<(PathBuf, Option<u64>)>),
-    Len {
-        inode: u64,
-        len: u64,
-    },
-    Sector {
-        inode: u64,
-        offset: u64,
-        bytes: Vec<u8>,
-    },
 }
 
 /// Which operations fail.
@@ -195,20 +151,27 @@ impl FaultyDisk {
     #[must_use]
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let state = self.state();
-        let content = |inode| state.live.files.get(inode).cloned().unwrap_or_default();
+        let content = |inode| {
+            state
+                .live
+                .files
+                .get(inode)
+                .map(|f| f.to_vec())
+                .unwrap_or_default()
+        };
         state
             .live
             .names
             .iter()
-            .map(|(path, inode)| (path.clone(), content(inode)))
+            .map(|(path, inode)| (PathBuf::from(path), content(inode)))
             .collect()
     }
 
     /// Puts a file on the disk, durably and without recording it: for damage, and for files of others.
     pub fn put(&self, path: &Path, bytes: Vec<u8>) {
         let mut state = self.state();
-        let inode = match state.live.names.get(path) {
-            Some(inode) => *inode,
+        let inode = match state.live.inode(path) {
+            Some(inode) => inode,
             None => {
                 let inode = state.next_inode;
                 state.next_inode += 1;
@@ -218,10 +181,12 @@ impl FaultyDisk {
         for dir in path.ancestors().skip(1) {
             state.live.dirs.insert(dir.to_owned());
         }
-        state.live.names.insert(path.to_owned(), inode);
-        state.live.files.insert(inode, bytes);
+        state.live.names.insert(path.into(), inode);
+        state.live.files.insert(inode, Arc::new(bytes));
         state.begin = state.live.clone();
         state.log.clear();
+        state.dirty_files.clear();
+        state.dirty_dirs.clear();
     }
 
     /// Lets operations fail from now on.
@@ -253,6 +218,15 @@ impl FaultyDisk {
         state.forget_durable();
     }
 
+    /// Lets the record begin now, if everything is durable: for those who cut it off only at what comes. Without this it
+    /// grows with all that was ever written.
+    pub fn forget_durable(&self) {
+        let mut state = self.state();
+        if state.log.len() > RECORD_MIN {
+            state.forget_durable();
+        }
+    }
+
     /// What [`Vfs::free_space`] says.
     pub fn set_free_space(&self, bytes: u64) {
         self.state().free = Some(bytes);
@@ -263,31 +237,49 @@ impl FaultyDisk {
     #[must_use]
     pub fn crash_images(&self, cut: usize, subsets: &Subsets) -> Vec<Self> {
         let (durable, effects) = self.state().at(cut);
-        let n = effects.len();
+        let choices = subsets.of(effects.len(), cut);
+        choices
+            .into_iter()
+            .map(|keep| Self::with_image(durable.with(&effects, &keep)))
+            .collect()
+    }
+
+    /// One of [`Self::crash_images`], by its number, which `choose` gets their count for.
+    #[must_use]
+    pub fn crash_image(
+        &self,
+        cut: usize,
+        subsets: &Subsets,
+        choose: impl FnOnce(usize) -> usize,
+    ) -> Self {
+        let (durable, effects) = self.state().at(cut);
+        let mut choices = subsets.of(effects.len(), cut);
+        let keep = choices.swap_remove(choose(choices.len()));
+        Self::with_image(durable.with(&effects, &keep))
+    }
+}
+
+impl Subsets {
+    /// Which of `n` effects to keep, for each image. Never empty.
+    fn of(&self, n: usize, cut: usize) -> Vec<Vec<bool>> {
         let mut choices: Vec<Vec<bool>> = vec![vec![false; n], vec![true; n]];
-        let step = n.div_ceil(subsets.single.max(1)).max(1);
+        let step = n.div_ceil(self.single.max(1)).max(1);
         for i in (0..n)
             .step_by(step)
-            .take(if subsets.single == 0 { 0 } else { n })
+            .take(if self.single == 0 { 0 } else { n })
         {
             choices.push((0..n).map(|j| j != i).collect());
             choices.push((0..n).map(|j| j == i).collect());
         }
         if n > 1 {
-            let mut random = Random(subsets.seed ^ (cut as u64) << 20);
-            for _ in 0..subsets.random {
+            let mut random = Random(self.seed ^ (cut as u64) << 20);
+            for _ in 0..self.random {
                 choices.push((0..n).map(|_| random.next() & 1 == 0).collect());
             }
         }
         choices.sort();
         choices.dedup();
         choices
-            .into_iter()
-            .map(|keep| {
-                let kept = effects.iter().zip(keep).filter_map(|(e, k)| k.then_some(e));
-                Self::with_image(durable.with(kept))
-            })
-            .collect()
     }
 }
 
@@ -306,29 +298,21 @@ impl Random {
 }
 
 impl State {
-    /// Lets the record begin at the last moment when everything was durable.
     fn forget_durable(&mut self) {
-        let mut settled = 0;
-        self.replay(self.log.len(), |at, pending| {
-            if pending.is_empty() {
-                settled = at + 1;
+        if self.dirty_files.is_empty() && self.dirty_dirs.is_empty() {
+            for op in self.log.drain(..) {
+                self.begin.apply(&op);
             }
-        });
-        (self.begin, _) = self.at(settled);
-        self.log.drain(..settled);
+            self.begin.forget_nameless();
+        }
     }
 
     /// What is durable after a number of operations, and the effects that are not, in order.
     fn at(&self, cut: usize) -> (Image, Vec<Effect>) {
-        self.replay(cut, |_, _| {})
-    }
-
-    /// The same, with a look after each operation.
-    fn replay(&self, cut: usize, mut look: impl FnMut(usize, &[Effect])) -> (Image, Vec<Effect>) {
         let mut durable = self.begin.clone();
         let mut seen = self.begin.clone();
         let mut pending: Vec<Effect> = Vec::new();
-        for (at, op) in self.log.iter().take(cut).enumerate() {
+        for op in self.log.iter().take(cut) {
             let (now, later): (Vec<Effect>, Vec<Effect>) = match op {
                 Op::SyncDir { dir } => pending.into_iter().partition(|e| e.is_in_dir(dir)),
                 Op::SyncFile { inode } => {
@@ -344,13 +328,54 @@ impl State {
             }
             pending = later;
             seen.apply(op);
-            look(at, &pending);
         }
         (durable, pending)
     }
 
+    /// Drops a file that can neither be read nor found any more.
+    fn forget_closed(&mut self, inode: u64) {
+        let is_open = self.open.contains_key(&inode);
+        if !is_open && !self.live.names.values().any(|named| *named == inode) {
+            self.live.files.remove(&inode);
+        }
+    }
+
+    /// Notes what an operation leaves to be synced, or syncs.
+    fn soil(&mut self, op: &Op) {
+        let dir = |path: &Path| path.parent().map(Path::to_owned);
+        // A file that no name leads to is nothing to sync once the directory is.
+        if let Op::Remove { path } | Op::Rename { to: path, .. } = op
+            && let Some(inode) = self.live.inode(path)
+        {
+            self.dirty_files.remove(&inode);
+        }
+        match op {
+            Op::Create { path, .. } | Op::Remove { path } => self.dirty_dirs.extend(dir(path)),
+            Op::Rename { from, to } => {
+                self.dirty_dirs.extend(dir(from).into_iter().chain(dir(to)));
+            }
+            Op::SyncDir { dir } => {
+                self.dirty_dirs.remove(dir);
+            }
+            Op::Write { inode, .. } | Op::SetLen { inode, .. } => {
+                self.dirty_files.insert(*inode);
+            }
+            Op::SyncFile { inode } => {
+                self.dirty_files.remove(inode);
+            }
+        }
+    }
+
     fn apply(&mut self, op: Op) {
+        self.soil(&op);
+        let replaced = match &op {
+            Op::Remove { path } | Op::Rename { to: path, .. } => self.live.inode(path),
+            _ => None,
+        };
         self.live.apply(&op);
+        if let Some(inode) = replaced {
+            self.forget_closed(inode);
+        }
         self.log.push(op);
     }
 
@@ -402,9 +427,7 @@ impl State {
 
     fn inode(&self, path: &Path) -> io::Result<u64> {
         self.live
-            .names
-            .get(path)
-            .copied()
+            .inode(path)
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
@@ -418,134 +441,12 @@ impl FaultHow {
     }
 }
 
-impl Image {
-    /// The image with some effects on top.
-    fn with<'e>(&self, effects: impl Iterator<Item = &'e Effect>) -> Self {
-        let mut image = self.clone();
-        for effect in effects {
-            image.take_effect(effect);
-        }
-        // What no name leads to is gone after a crash.
-        let named: BTreeSet<u64> = image.names.values().copied().collect();
-        image.files.retain(|inode, _| named.contains(inode));
-        image
-    }
-
-    fn take_effect(&mut self, effect: &Effect) {
-        match effect {
-            Effect::Names(changes) => {
-                for (path, inode) in changes {
-                    match inode {
-                        Some(inode) => {
-                            self.names.insert(path.clone(), *inode);
-                            self.files.entry(*inode).or_default();
-                        }
-                        None => {
-                            self.names.remove(path);
-                        }
-                    }
-                }
-            }
-            Effect::Len { inode, len } => self.file(*inode).resize(*len as usize, 0),
-            Effect::Sector {
-                inode,
-                offset,
-                bytes,
-            } => {
-                // Bytes beyond a length that was lost are lost with it.
-                let file = self.file(*inode);
-                let at = (*offset as usize).min(file.len());
-                let n = bytes.len().min(file.len() - at);
-                file[at..at + n].copy_from_slice(&bytes[..n]);
-            }
-        }
-    }
-
-    fn file(&mut self, inode: u64) -> &mut Vec<u8> {
-        self.files.entry(inode).or_default()
-    }
-
-    fn len(&self, inode: u64) -> u64 {
-        self.files.get(&inode).map_or(0, |f| f.len() as u64)
-    }
-
-    /// The separate effects of an operation, given what was visible before it.
-    fn effects_of(&self, op: &Op) -> Vec<Effect> {
-        match op {
-            Op::Create { path, inode } => vec![Effect::Names(vec![(path.clone(), Some(*inode))])],
-            Op::Remove { path } => vec![Effect::Names(vec![(path.clone(), None)])],
-            Op::Rename { from, to } => {
-                let inode = self.names.get(from).copied();
-                vec![Effect::Names(vec![
-                    (from.clone(), None),
-                    (to.clone(), inode),
-                ])]
-            }
-            Op::SetLen { inode, len } => vec![Effect::Len {
-                inode: *inode,
-                len: *len,
-            }],
-            Op::Write {
-                inode,
-                offset,
-                bytes,
-            } => {
-                let mut effects = Vec::new();
-                let end = offset + bytes.len() as u64;
-                if end > self.len(*inode) {
-                    effects.push(Effect::Len {
-                        inode: *inode,
-                        len: end,
-                    });
-                }
-                let mut at = *offset;
-                let mut rest = &bytes[..];
-                while !rest.is_empty() {
-                    let (now, later) =
-                        rest.split_at(rest.len().min((SECTOR - at % SECTOR) as usize));
-                    effects.push(Effect::Sector {
-                        inode: *inode,
-                        offset: at,
-                        bytes: now.to_vec(),
-                    });
-                    at += now.len() as u64;
-                    rest = later;
-                }
-                effects
-            }
-            Op::SyncDir { .. } | Op::SyncFile { .. } => Vec::new(),
-        }
-    }
-
-    fn apply(&mut self, op: &Op) {
-        for effect in self.effects_of(op) {
-            self.take_effect(&effect);
-        }
-    }
-}
-
-impl Effect {
-    fn inode(&self) -> Option<u64> {
-        match self {
-            Self::Names(_) => None,
-            Self::Len { inode, .. } | Self::Sector { inode, .. } => Some(*inode),
-        }
-    }
-
-    fn is_in_dir(&self, dir: &Path) -> bool {
-        match self {
-            Self::Names(changes) => changes.iter().any(|(path, _)| path.parent() == Some(dir)),
-            Self::Len { .. } | Self::Sector { .. } => false,
-        }
-    }
-}
-
 impl Vfs for FaultyDisk {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
         let mut state = self.state();
         state.pass()?;
         state.check(FaultOn::Create, path)?;
-        if state.live.names.contains_key(path) {
+        if state.live.inode(path).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         if !path
@@ -560,6 +461,7 @@ impl Vfs for FaultyDisk {
             path: path.to_owned(),
             inode,
         });
+        *state.open.entry(inode).or_default() += 1;
         Ok(Box::new(OpenFile {
             disk: self.clone(),
             path: path.to_owned(),
@@ -569,7 +471,9 @@ impl Vfs for FaultyDisk {
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn VfsFile>> {
-        let inode = self.state().inode(path)?;
+        let mut state = self.state();
+        let inode = state.inode(path)?;
+        *state.open.entry(inode).or_default() += 1;
         let writable = access == Access::Write;
         Ok(Box::new(OpenFile {
             disk: self.clone(),
@@ -607,16 +511,18 @@ impl Vfs for FaultyDisk {
         if !state.live.dirs.contains(dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let here = state
-            .live
-            .names
-            .iter()
-            .filter(|(path, _)| path.parent() == Some(dir));
-        Ok(here
+        let mut prefix = dir.as_os_str().to_owned();
+        prefix.push("/");
+        let prefix = prefix.as_encoded_bytes();
+        let names = state.live.names.iter();
+        Ok(names
             .filter_map(|(path, inode)| {
-                let name = path.file_name()?.to_str()?.to_owned();
+                let name = path.as_encoded_bytes().strip_prefix(prefix)?;
+                let name = std::str::from_utf8(name)
+                    .ok()
+                    .filter(|n| !n.contains('/'))?;
                 Some(DirEntry {
-                    name,
+                    name: name.to_owned(),
                     len: state.live.len(*inode),
                     modified_ms: 0,
                 })
@@ -636,7 +542,7 @@ impl Vfs for FaultyDisk {
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
         let state = self.state();
-        Ok(state.live.names.contains_key(path) || state.live.dirs.contains(path))
+        Ok(state.live.inode(path).is_some() || state.live.dirs.contains(path))
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
@@ -683,6 +589,19 @@ struct OpenFile {
     writable: bool,
 }
 
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        let mut state = self.disk.state();
+        if let Some(open) = state.open.get_mut(&self.inode) {
+            *open -= 1;
+            if *open == 0 {
+                state.open.remove(&self.inode);
+                state.forget_closed(self.inode);
+            }
+        }
+    }
+}
+
 impl OpenFile {
     fn change(&mut self, op: Op) -> io::Result<()> {
         let mut state = self.disk.state();
@@ -723,6 +642,7 @@ impl State {
             let unsynced = matches!(op, Op::Write { inode: i, .. } | Op::SetLen { inode: i, .. } if *i == inode);
             at <= keep_to || !unsynced
         });
+        self.dirty_files.remove(&inode);
     }
 }
 

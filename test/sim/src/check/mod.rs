@@ -387,9 +387,9 @@ impl Checker {
     /// A server votes.
     pub fn vote(&mut self, at: ServerAt, notification: &Notification) {
         self.elections.said(at, notification);
-        let last = self.disks.last(at);
         if self.promises.is_about_itself(at, notification) {
             self.count("I-12 votes tell the truth");
+            let last = self.disks.last_claimed(at);
             let verdict = self.promises.vote(at, notification, last);
             self.judge(verdict);
         }

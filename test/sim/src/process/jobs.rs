@@ -142,6 +142,7 @@ impl Process {
         match job {
             Job::Flush(batch) => {
                 let last = self.files.flush(&batch)?;
+                self.disk.forget_durable();
                 self.is_flushing = false;
                 say!(around.kernel, "s{} ⛁ flushed {}", self.sid, Z(last));
                 around.check.flushed(self.at, &batch);
