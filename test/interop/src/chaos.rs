@@ -1,23 +1,56 @@
-//! Servers killed, paused, cut off and started again, round after round, under a load that checks.
+//! Servers killed, paused, cut off, slowed and started again, round after round, under a load that checks.
 //!
 //! What happens in a round is drawn from the seed. After each, everybody serves again without a hand, and every session has
 //! been acknowledged a write; every few rounds, and at the end, all trees are held against the journals. That no two
 //! leaders commit shows in the zxids of what is acknowledged, which [`crate::load`] checks, and in epochs that only grow.
+//! What sessions that share everything saw is judged at the end of a run by `zabra-history`.
+//!
+//! Each run leaves a picture of what was done when in `target/interop/chaos`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use zabra_history::Verdict;
 
 use crate::ensemble::net::{Hub, Network};
+use crate::ensemble::proxy::Proxies;
 use crate::ensemble::{Ensemble, Plan, Seat, Sid};
 use crate::load::Load;
+use crate::load::witness::Witnesses;
 use crate::peer::Peer;
+use crate::place;
 use crate::scene::Scene;
+
+mod fault;
+mod timeline;
+
+use fault::Fault;
+use timeline::Timeline;
 
 /// Rounds between two verifications.
 const VERIFY_EVERY: u32 = 5;
 
-/// Rounds with three and with five servers, one of them `guest` if there is one.
+/// A run of one ensemble.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    servers: u8,
+    rounds: u32,
+    /// Whether proxies stand between the servers, and links suffer instead of servers.
+    proxied: bool,
+}
+
+/// What all runs have shown.
+#[derive(Debug, Default)]
+struct Shown {
+    counts: BTreeMap<Fault, u32>,
+    verdict: Verdict,
+    acknowledged: u64,
+}
+
+/// Rounds with three and with five servers, one of them `guest` if there is one, and with proxies between them.
 ///
 /// # Errors
 /// Something was not as promised, or the server is missing.
@@ -26,10 +59,28 @@ pub fn run(tested: Peer, guest: Option<Peer>, rounds: u32, seed: u64) -> Result<
         format_args!("chaos: the client finds what {tested} loses"),
         |dir| lose(dir, tested),
     )?;
-    // With three the rounds are quick, so they get the greater part.
-    let of_five = rounds / 5;
-    for (servers, rounds) in [(3, rounds - of_five), (5, of_five)] {
-        let mut seats = vec![Seat::voter(tested); servers];
+    // With three the rounds are quick, and those in which only links suffer are quicker, so they get the greater part.
+    let of_five = rounds / 10;
+    let of_links = rounds / 2;
+    let run = |servers, rounds, proxied| Run {
+        servers,
+        rounds,
+        proxied,
+    };
+    let runs = [
+        run(3, rounds - of_five - of_links, false),
+        run(5, of_five, false),
+        run(3, of_links - of_five, true),
+        run(5, of_five, true),
+    ];
+    let shown = Mutex::new(Shown::default());
+    for run in runs.into_iter().filter(|run| run.rounds > 0) {
+        let Run {
+            servers,
+            rounds,
+            proxied,
+        } = run;
+        let mut seats = vec![Seat::voter(tested); servers.into()];
         if let (Some(guest), Some(last)) = (guest, seats.last_mut()) {
             *last = Seat::voter(guest);
         }
@@ -37,17 +88,46 @@ pub fn run(tested: Peer, guest: Option<Peer>, rounds: u32, seed: u64) -> Result<
             || tested.to_string(),
             |guest| format!("{tested}, one of {guest}"),
         );
-        let name = format!("chaos: {rounds} rounds with {servers} servers of {kinds}, seed {seed}");
+        let between = if proxied {
+            ", proxies between them"
+        } else {
+            ""
+        };
+        let name = format!(
+            "chaos: {rounds} rounds with {servers} servers of {kinds}{between}, seed {seed}"
+        );
         Scene::play(&name, |dir| {
             // A thread of its own: it moves to another network for good.
             let played = std::thread::scope(|scope| {
                 let dir = dir.to_path_buf();
-                scope.spawn(move || play(&dir, seats, rounds, seed)).join()
+                let (name, shown) = (&name, &shown);
+                let playing = scope.spawn(move || play(&dir, name, seats, run, seed, shown));
+                playing.join()
             });
             played.unwrap_or_else(|_| anyhow::bail!("the play panicked"))
         })?;
     }
-    Ok(format!("{rounds} rounds"))
+    let shown = shown.into_inner().unwrap_or_default();
+    leave_evidence(&shown, seed)?;
+    Ok(format!("{} faults", shown.counts.values().sum::<u32>()))
+}
+
+/// What `cargo xtask evidence` collects.
+fn leave_evidence(shown: &Shown, seed: u64) -> Result<()> {
+    let mut text = format!(
+        "seed: {seed}\nreal faults: {}\nwrites acknowledged: {}\n",
+        shown.counts.values().sum::<u32>(),
+        shown.acknowledged
+    );
+    for (fault, count) in &shown.counts {
+        text.push_str(&format!("fault {fault:?}: {count}\n"));
+    }
+    for (what, count) in &shown.verdict.counts {
+        text.push_str(&format!("judged {what}: {count}\n"));
+    }
+    let dir = place::target().join("evidence");
+    std::fs::create_dir_all(&dir)?;
+    Ok(std::fs::write(dir.join("chaos.txt"), text)?)
 }
 
 /// The client itself: a majority that loses its disks loses what was acknowledged, and that must not pass unseen.
@@ -78,135 +158,172 @@ fn lose(dir: &Path, tested: Peer) -> Result<String> {
     }
 }
 
-fn play(dir: &Path, seats: Vec<Seat>, rounds: u32, seed: u64) -> Result<String> {
-    let network = match Hub::enter(u8::try_from(seats.len())?) {
+fn play(
+    dir: &Path,
+    name: &str,
+    seats: Vec<Seat>,
+    run: Run,
+    seed: u64,
+    shown: &Mutex<Shown>,
+) -> Result<String> {
+    let plan = Plan::brisk(seats);
+    let (ensemble, proxies) = begin(dir, plan, run)?;
+    let mut chaos = Chaos {
+        rng: fastrand::Rng::with_seed(seed),
+        ensemble,
+        proxies,
+        epoch: 0,
+        counts: BTreeMap::new(),
+        timeline: Timeline::new(name.to_owned(), run.servers),
+    };
+    let load = Load::start(&chaos.ensemble)?;
+    let witnesses = Witnesses::start(&chaos.ensemble.addrs())?;
+    load.await_progress()?;
+    let played = chaos.rounds(&load, &witnesses, run.rounds);
+    let picture = chaos.draw(run, seed);
+    played.with_context(|| format!("the picture: {picture}"))?;
+    let verdict = witnesses.judge(chaos.ensemble.is_pure())?;
+    let judged: u64 = verdict.counts.values().sum();
+    let told = format!(
+        "{}; {judged} observations judged; {}; {picture}",
+        load.account(),
+        chaos.show()
+    );
+    if let Ok(mut shown) = shown.lock() {
+        for (fault, count) in chaos.counts {
+            *shown.counts.entry(fault).or_default() += count;
+        }
+        shown.verdict.add(verdict);
+        shown.acknowledged += load.account().acknowledged;
+    }
+    Ok(told)
+}
+
+/// The ensemble, in a network where it can be cut off if the machine allows that.
+fn begin(dir: &Path, mut plan: Plan, run: Run) -> Result<(Ensemble, Option<Proxies>)> {
+    let network = match Hub::enter(run.servers, run.proxied) {
         Ok(hub) => Network::Cuttable(hub),
         Err(error) => {
             println!("interop:   nobody is cut off: {error:#}");
             Network::Loopback
         }
     };
-    let plan = Plan::brisk(seats);
-    let mut chaos = Chaos {
-        rng: fastrand::Rng::with_seed(seed),
-        ensemble: Ensemble::start_in(dir, &plan, network)?,
-        epoch: 0,
-        counts: [0; Fault::ALL.len()],
-    };
-    let load = Load::start(&chaos.ensemble)?;
-    load.await_progress()?;
-    for round in 1..=rounds {
-        let fault = chaos.draw();
-        chaos
-            .round(&load, fault)
-            .with_context(|| format!("round {round}, {fault:?}"))?;
-        if round % VERIFY_EVERY == 0 || round == rounds {
-            load.verify(&mut chaos.ensemble)
-                .with_context(|| format!("after round {round}, {fault:?}"))?;
-        }
+    if run.proxied {
+        plan.config.push("quorumListenOnAllIPs=true".to_owned());
     }
-    Ok(format!("{}; {}", load.account(), chaos.show()))
-}
-
-/// What is done to the servers in a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    /// The leader is killed.
-    KillLeader,
-    /// A follower is killed.
-    KillFollower,
-    /// The leader is killed and starts again at once.
-    RestartLeader,
-    /// The leader is asked to end.
-    StopLeader,
-    /// The leader hangs until there is another one.
-    PauseLeader,
-    /// The leader hangs for a moment only.
-    BlinkLeader,
-    /// A follower hangs until the others write without it.
-    PauseFollower,
-    /// Everybody is killed.
-    KillAll,
-    /// The leader hangs, and is killed once there is another one.
-    PauseAndKillLeader,
-    /// The leader reaches no other server, but its clients.
-    CutLeader,
-    /// A follower reaches no other server, but its clients.
-    CutFollower,
-    /// A follower does not reach the leader, but the others.
-    CutLink,
-}
-
-impl Fault {
-    const ALL: [Self; 12] = [
-        Self::KillLeader,
-        Self::KillFollower,
-        Self::RestartLeader,
-        Self::StopLeader,
-        Self::PauseLeader,
-        Self::BlinkLeader,
-        Self::PauseFollower,
-        Self::KillAll,
-        Self::PauseAndKillLeader,
-        Self::CutLeader,
-        Self::CutFollower,
-        Self::CutLink,
-    ];
-
-    const fn cuts(self) -> bool {
-        matches!(self, Self::CutLeader | Self::CutFollower | Self::CutLink)
-    }
+    let mut ensemble = Ensemble::lay_out(dir, &plan, network)?;
+    let ports: Vec<(Sid, [u16; 2])> = ensemble
+        .members()
+        .iter()
+        .map(|member| {
+            let at = member.addresses();
+            (member.sid(), [at.quorum, at.election])
+        })
+        .collect();
+    let hub = ensemble.network().hub().filter(|_| run.proxied);
+    let proxies = hub.map(|hub| Proxies::start(hub, &ports)).transpose()?;
+    ensemble.start_all()?;
+    Ok((ensemble, proxies))
 }
 
 struct Chaos {
     rng: fastrand::Rng,
     ensemble: Ensemble,
+    proxies: Option<Proxies>,
     /// The highest epoch that a leader has told.
     epoch: u64,
-    counts: [u32; Fault::ALL.len()],
+    counts: BTreeMap<Fault, u32>,
+    timeline: Timeline,
 }
 
 impl Chaos {
+    fn rounds(&mut self, load: &Load, witnesses: &Witnesses, rounds: u32) -> Result<()> {
+        for round in 1..=rounds {
+            let fault = self.draw_fault();
+            self.timeline.written(load.account().acknowledged);
+            self.round(load, fault)
+                .with_context(|| format!("round {round}, {fault:?}"))?;
+            self.timeline.written(load.account().acknowledged);
+            if round % VERIFY_EVERY == 0 || round == rounds {
+                witnesses
+                    .while_they_rest(|| load.verify(&mut self.ensemble))
+                    .with_context(|| format!("after round {round}, {fault:?}"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The next fault that this network allows.
-    fn draw(&mut self) -> Fault {
+    fn draw_fault(&mut self) -> Fault {
         let cuttable = self.ensemble.network().hub().is_some();
-        let allowed: Vec<usize> = (0..Fault::ALL.len())
-            .filter(|at| cuttable || !Fault::ALL[*at].cuts())
+        let all = match &self.proxies {
+            Some(_) => Fault::OF_LINKS,
+            None => Fault::OF_SERVERS,
+        };
+        let allowed: Vec<Fault> = all
+            .iter()
+            .copied()
+            .filter(|fault| cuttable || !fault.cuts())
             .collect();
-        let at = allowed[self.rng.usize(0..allowed.len())];
-        self.counts[at] += 1;
-        Fault::ALL[at]
+        let fault = allowed[self.rng.usize(0..allowed.len())];
+        *self.counts.entry(fault).or_default() += 1;
+        fault
     }
 
     fn show(&self) -> String {
-        let counted = Fault::ALL.iter().zip(self.counts);
-        let shown = counted.map(|(fault, count)| format!("{fault:?} {count}"));
+        let shown = self
+            .counts
+            .iter()
+            .map(|(fault, count)| format!("{fault:?} {count}"));
         shown.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Writes the picture; where it is.
+    fn draw(&self, run: Run, seed: u64) -> String {
+        let dir = place::installed().join("chaos");
+        let links = if run.proxied { "-links" } else { "" };
+        let file = dir.join(format!("{}{links}-{seed}.svg", run.servers));
+        let drawn = std::fs::create_dir_all(&dir)
+            .map_err(anyhow::Error::from)
+            .and_then(|()| self.timeline.draw(&file));
+        match drawn {
+            Ok(()) => file.display().to_string(),
+            Err(error) => format!("{error:#}"),
+        }
     }
 
     fn round(&mut self, load: &Load, fault: Fault) -> Result<()> {
         let leader = self.ensemble.leader()?;
         let follower = self.follower(leader)?;
+        let from = self.timeline.now();
+        let done = self.strike(load, fault, leader, follower);
+        let struck = fault.strikes(leader, follower, &self.ensemble.sids());
+        self.timeline.fault(&struck, from, &format!("{fault:?}"));
+        done?;
+        self.served(load).context("when all were back")?;
+        self.epochs_grow()
+    }
+
+    fn strike(&mut self, load: &Load, fault: Fault, leader: Sid, follower: Sid) -> Result<()> {
         match fault {
-            Fault::KillLeader => self.without(load, leader)?,
-            Fault::KillFollower => self.without(load, follower)?,
+            Fault::KillLeader => self.without(load, leader),
+            Fault::KillFollower => self.without(load, follower),
             Fault::RestartLeader => {
                 self.ensemble.member(leader).kill()?;
-                self.ensemble.member(leader).start()?;
+                self.ensemble.member(leader).start()
             }
             Fault::StopLeader => {
                 self.ensemble.member(leader).terminate()?;
                 self.served(load)?;
-                self.ensemble.member(leader).start()?;
+                self.ensemble.member(leader).start()
             }
-            Fault::PauseLeader => self.hang(load, leader)?,
-            Fault::PauseFollower => self.hang(load, follower)?,
+            Fault::PauseLeader => self.hang(load, leader),
+            Fault::PauseFollower => self.hang(load, follower),
             Fault::BlinkLeader => {
                 self.ensemble.member(leader).pause()?;
                 // Between nothing and longer than the watchers of a leader wait.
-                let moment = std::time::Duration::from_millis(self.rng.u64(0..1500));
-                std::thread::sleep(moment);
-                self.ensemble.member(leader).resume()?;
+                self.wait(0..1500);
+                self.ensemble.member(leader).resume()
             }
             Fault::KillAll => {
                 for sid in self.ensemble.sids() {
@@ -215,25 +332,75 @@ impl Chaos {
                 for sid in self.ensemble.sids() {
                     self.ensemble.member(sid).start()?;
                 }
+                Ok(())
             }
             Fault::PauseAndKillLeader => {
                 self.ensemble.member(leader).pause()?;
                 self.served(load)?;
                 self.ensemble.member(leader).kill()?;
-                self.ensemble.member(leader).start()?;
+                self.ensemble.member(leader).start()
             }
             Fault::CutLeader => {
                 let others = self.others(leader);
-                self.cut(load, leader, &others, Some(leader))?;
+                self.cut(load, leader, &others, Some(leader))
             }
             Fault::CutFollower => {
                 let others = self.others(follower);
-                self.cut(load, follower, &others, None)?;
+                self.cut(load, follower, &others, None)
             }
-            Fault::CutLink => self.cut(load, follower, &[leader], None)?,
+            Fault::CutLink => self.cut(load, follower, &[leader], None),
+            _ => self.strike_links(load, fault, leader, follower),
         }
-        self.served(load).context("when all were back")?;
-        self.epochs_grow()
+    }
+
+    /// What proxies do between the servers.
+    fn strike_links(
+        &mut self,
+        load: &Load,
+        fault: Fault,
+        leader: Sid,
+        follower: Sid,
+    ) -> Result<()> {
+        let others = self.others(leader);
+        let proxies = self.proxies.as_ref().context("no proxies")?;
+        let late_ms = self.rng.u32(5..80);
+        match fault {
+            Fault::DelayLeader => proxies.delay(leader, late_ms),
+            Fault::DelayFollower => proxies.delay(follower, late_ms),
+            Fault::ThrottleLeader => proxies.throttle(leader, 64 << 10),
+            Fault::ThrottleFollower => proxies.throttle(follower, 8 << 10),
+            Fault::ResetLeader => proxies.reset(leader),
+            Fault::ResetFollower => proxies.reset(follower),
+            Fault::ResetStorm => {
+                for _ in 0..self.rng.u32(2..6) {
+                    proxies.reset(leader);
+                    std::thread::sleep(Duration::from_millis(u64::from(late_ms) * 4));
+                }
+            }
+            Fault::MuteLeader => proxies.mute(leader),
+            Fault::DeafLeader => proxies.deafen(leader),
+            Fault::MuteFollower => proxies.mute(follower),
+            Fault::DeafFollower => proxies.deafen(follower),
+            Fault::PartFollowers => {
+                let other = others.iter().find(|other| **other != follower);
+                proxies.part(follower, *other.context("two servers")?);
+            }
+            _ => anyhow::bail!("no proxy does this"),
+        }
+        // One-way silence may leave nobody who can be elected and heard: service is owed when it is over.
+        let lasted = if fault.leaves_service() {
+            load.await_progress()
+        } else {
+            self.wait(200..1500);
+            Ok(())
+        };
+        let proxies = self.proxies.as_ref().context("no proxies")?;
+        proxies.heal();
+        lasted
+    }
+
+    fn wait(&mut self, ms: std::ops::Range<u64>) {
+        std::thread::sleep(Duration::from_millis(self.rng.u64(ms)));
     }
 
     fn others(&self, sid: Sid) -> Vec<Sid> {
@@ -294,6 +461,7 @@ impl Chaos {
             self.epoch
         );
         self.epoch = epoch;
+        self.timeline.leads(leader, epoch);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! All members read the same form of `zoo.cfg`, have a directory of their own that outlives their process, and keep their
 //! seat (id, addresses, directory) when another implementation takes it. What one member can be told and asked is in
-//! [`member`]; the network that can be cut is in [`net`]. What clients see of an ensemble is checked by
+//! [`member`]; the network that can be cut is in [`net`], and what slows its links in [`proxy`]. What clients see of an ensemble is checked by
 //! [`crate::load`], not here.
 
 use std::collections::HashMap;
@@ -17,6 +17,7 @@ use crate::peer::{Peer, free_ports};
 
 pub mod member;
 pub mod net;
+pub mod proxy;
 
 pub use member::{Member, Role};
 use net::Network;
@@ -157,11 +158,19 @@ impl Ensemble {
     /// As [`Self::start`].
     pub fn start_in(dir: &Path, plan: &Plan, network: Network) -> Result<Self> {
         let mut ensemble = Self::lay_out(dir, plan, network)?;
-        for member in &mut ensemble.members {
+        ensemble.start_all()?;
+        Ok(ensemble)
+    }
+
+    /// Starts everybody at once.
+    ///
+    /// # Errors
+    /// The ensemble does not come to serve.
+    pub fn start_all(&mut self) -> Result<()> {
+        for member in &mut self.members {
             member.start()?;
         }
-        ensemble.await_service()?;
-        Ok(ensemble)
+        self.await_service().map(drop)
     }
 
     /// Lays out the directories and starts nobody.

@@ -8,6 +8,8 @@
 //! - No session is expired that was heard of in time; ephemerals are exactly those of living sessions.
 //! - After all that the trees of all members are the same in every byte and digest.
 //!
+//! Beside it [`witness`] has sessions that share their keys, and judges what they noted.
+//!
 //! The parts: [`link`] keeps a session, [`worker`] works, [`journal`] remembers and verifies, [`watches`] holds events
 //! against reads. What happens to the servers meanwhile is none of this module's concern.
 
@@ -27,6 +29,7 @@ mod journal;
 mod link;
 mod shared;
 mod watches;
+pub mod witness;
 mod worker;
 
 use journal::{Kind, REGISTERS};

@@ -19,9 +19,9 @@ const OPS: u64 = 20_000;
 const OPS_LONG: u64 = 1_000_000;
 
 /// Rounds of the suite `chaos`.
-const ROUNDS: u32 = 50;
+const ROUNDS: u32 = 100;
 /// The same in a long run.
-const ROUNDS_LONG: u32 = 500;
+const ROUNDS_LONG: u32 = 2000;
 
 #[derive(Parser)]
 #[command(
@@ -90,7 +90,7 @@ enum Suite {
     Rolling,
     /// Servers under test killed, paused and cut off, round after round
     Chaos {
-        /// How many rounds; 50 when not given, 500 in a long run
+        /// How many rounds; 100 when not given, 2,000 in a long run
         #[arg(long)]
         rounds: Option<u32>,
         /// With an Apache server among them

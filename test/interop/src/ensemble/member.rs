@@ -38,6 +38,8 @@ pub struct Member {
     peer: Peer,
     observes: bool,
     addresses: SeatAddresses,
+    /// Where clients reach it.
+    outer: Ipv4Addr,
     dir: PathBuf,
     heap: &'static str,
     properties: Vec<String>,
@@ -64,6 +66,7 @@ impl Member {
                 election: 0,
                 client: 0,
             },
+            outer: host.outer,
             dir: dir.join(sid.to_string()),
             heap: plan.heap,
             properties: plan.properties.clone(),
@@ -93,8 +96,8 @@ impl Member {
         match plan.form {
             Form::Static => {
                 text.push_str(&format!("clientPort={}\n{list}", self.addresses.client));
-                if self.addresses.host != Ipv4Addr::LOCALHOST {
-                    text.push_str(&format!("clientPortAddress={}\n", self.addresses.host));
+                if self.outer != Ipv4Addr::LOCALHOST {
+                    text.push_str(&format!("clientPortAddress={}\n", self.outer));
                 }
                 if self.observes {
                     text.push_str("peerType=observer\n");
@@ -167,7 +170,7 @@ impl Member {
     /// Its client address.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        SocketAddr::from((self.addresses.host, self.addresses.client))
+        SocketAddr::from((self.outer, self.addresses.client))
     }
 
     /// Its data directory.
@@ -416,8 +419,10 @@ impl Drop for Member {
 /// Where a member runs: its address, and what its command line begins with.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// Its address.
+    /// The address by which other members know it.
     pub address: Ipv4Addr,
+    /// The address at which clients reach it.
+    pub outer: Ipv4Addr,
     /// Empty on the machine's own network.
     pub within: Vec<String>,
 }

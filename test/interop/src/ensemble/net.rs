@@ -29,10 +29,12 @@ impl Network {
         match self {
             Self::Loopback => Place {
                 address: Ipv4Addr::LOCALHOST,
+                outer: Ipv4Addr::LOCALHOST,
                 within: Vec::new(),
             },
             Self::Cuttable(hub) => Place {
-                address: address(sid),
+                address: inner(sid),
+                outer: hub.outer(sid),
                 within: hub.within(sid),
             },
         }
@@ -53,18 +55,23 @@ impl Network {
 pub struct Hub {
     /// The bridge's namespace at 0, that of a member at its id.
     holders: Vec<Holder>,
+    /// Whether members know each other by addresses at which proxies stand.
+    proxied: bool,
 }
 
 impl Hub {
     /// Builds it for `members` members and moves the calling thread, and threads that it starts later, to the bridge.
+    /// With `proxied` they reach each other over [`Proxies`](super::proxy::Proxies) only, which must be started first.
     ///
     /// # Errors
     /// The machine does not allow it.
-    pub fn enter(members: u8) -> Result<Self> {
+    pub fn enter(members: u8, proxied: bool) -> Result<Self> {
+        let address = if proxied { outer } else { inner };
         let hub = Holder::new()?;
         hub.run(&["ip", "link", "set", "lo", "up"])?;
         hub.run(&["ip", "link", "add", "hub", "type", "bridge"])?;
-        hub.run(&["ip", "addr", "add", "10.77.0.254/24", "dev", "hub"])?;
+        let bridge = format!("{}/24", address(254));
+        hub.run(&["ip", "addr", "add", &bridge, "dev", "hub"])?;
         hub.run(&["ip", "link", "set", "hub", "up"])?;
         let mut holders = Vec::new();
         for sid in 1..=members {
@@ -76,20 +83,41 @@ impl Hub {
             hub.run(&["ip", "link", "set", "eth", "netns", &holder.id()])?;
             hub.run(&["ip", "link", "set", &outer, "master", "hub"])?;
             hub.run(&["ip", "link", "set", &outer, "up"])?;
-            let inner = format!("{}/24", address(sid));
+            let at = format!("{}/24", address(sid));
             holder.run(&["ip", "link", "set", "lo", "up"])?;
-            holder.run(&["ip", "addr", "add", &inner, "dev", "eth"])?;
+            holder.run(&["ip", "addr", "add", &at, "dev", "eth"])?;
             holder.run(&["ip", "link", "set", "eth", "up"])?;
+            for other in (1..=members).filter(|_| proxied) {
+                let known = format!("{}/32", inner(other));
+                holder.run(&["ip", "addr", "add", &known, "dev", "lo"])?;
+            }
             holders.push(holder);
         }
-        let namespace = std::fs::File::open(hub.namespace())?;
-        move_into_link_name_space(
-            std::os::fd::AsFd::as_fd(&namespace),
-            Some(LinkNameSpaceType::Network),
-        )
-        .context("move to the bridge")?;
+        hub.enter().context("move to the bridge")?;
         holders.insert(0, hub);
-        Ok(Self { holders })
+        Ok(Self { holders, proxied })
+    }
+
+    /// Runs something on a thread in a member's network; threads that it starts stay there.
+    pub(super) fn spawn_within(
+        &self,
+        sid: Sid,
+        work: impl FnOnce() -> Result<()> + Send,
+    ) -> Result<()> {
+        std::thread::scope(|scope| {
+            let within = scope.spawn(|| {
+                self.holder(sid).enter()?;
+                work()
+            });
+            within
+                .join()
+                .unwrap_or_else(|_| anyhow::bail!("it panicked"))
+        })
+    }
+
+    /// Where a member is reached from outside of its network.
+    fn outer(&self, sid: Sid) -> Ipv4Addr {
+        if self.proxied { outer(sid) } else { inner(sid) }
     }
 
     fn within(&self, sid: Sid) -> Vec<String> {
@@ -107,7 +135,7 @@ impl Hub {
     /// The machine refuses.
     pub fn cut(&self, sid: Sid, others: &[Sid]) -> Result<()> {
         for other in others {
-            let route = format!("{}/32", address(*other));
+            let route = format!("{}/32", self.outer(*other));
             self.holder(sid)
                 .run(&["ip", "route", "add", "blackhole", &route])?;
         }
@@ -120,7 +148,7 @@ impl Hub {
     /// The machine refuses.
     pub fn heal(&self, sid: Sid, others: &[Sid]) -> Result<()> {
         for other in others {
-            let route = format!("{}/32", address(*other));
+            let route = format!("{}/32", self.outer(*other));
             self.holder(sid)
                 .run(&["ip", "route", "del", "blackhole", &route])?;
         }
@@ -159,6 +187,16 @@ impl Holder {
         Ok(holder)
     }
 
+    /// Moves the calling thread here.
+    fn enter(&self) -> Result<()> {
+        let namespace = std::fs::File::open(self.namespace())?;
+        let fd = std::os::fd::AsFd::as_fd(&namespace);
+        Ok(move_into_link_name_space(
+            fd,
+            Some(LinkNameSpaceType::Network),
+        )?)
+    }
+
     fn id(&self) -> String {
         self.0.id().to_string()
     }
@@ -193,7 +231,12 @@ impl Drop for Holder {
     }
 }
 
-/// The address of a member.
-fn address(sid: Sid) -> Ipv4Addr {
+/// The address by which members know a member.
+pub(super) const fn inner(sid: Sid) -> Ipv4Addr {
     Ipv4Addr::new(10, 77, 0, sid)
+}
+
+/// The address at which a member really is, if proxies stand at the other one.
+pub(super) const fn outer(sid: Sid) -> Ipv4Addr {
+    Ipv4Addr::new(10, 78, 0, sid)
 }
