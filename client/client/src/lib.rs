@@ -100,6 +100,11 @@ mod watch;
 mod watches;
 mod writes;
 
+/// The page of the book, whose code is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/client.md")]
+mod book {}
+
 pub use builder::Builder;
 pub use call::Call;
 pub use client::Client;
