@@ -14,7 +14,11 @@ use common::{Server, data_of, dirs, try_recover};
 use zabra_proto::Zxid;
 use zabra_storage::{Compression, StorageError, Vfs, truncate};
 use zabra_testkit::disk::{Fault, FaultHow, FaultOn, FaultyDisk, Subsets};
+use zabra_testkit::evidence;
 use zabra_testkit::life::{Script, check, drawn_life, every_cut, faulty_life};
+
+/// So many disks that a power cut may leave are started from.
+const IMAGES: usize = 20_000;
 
 fn life(script: &mut Script) {
     script.write(&[1]);
@@ -102,13 +106,18 @@ fn after_any_power_cut_the_server_starts_and_has_what_it_acknowledged() {
     members_life(&mut script);
     images += every_cut(&script, &subsets);
     let mut seed = 0;
-    while images < 6000 {
+    while images < IMAGES {
         let disk = FaultyDisk::new();
         let mut script = Script::begin(&disk);
         drawn_life(&mut script, seed);
         images += every_cut(&script, &subsets);
         seed += 1;
     }
+    let figures = [
+        ("crash images", images.to_string()),
+        ("lives", (2 + seed).to_string()),
+    ];
+    evidence::leave("crash-images", &figures);
 }
 
 #[test]
@@ -160,6 +169,10 @@ fn a_power_cut_during_recovery_changes_nothing() {
         }
     }
     assert!(images >= 2000, "only {images} images");
+    evidence::leave(
+        "crash-images-in-recovery",
+        &[("crash images of recoveries", images.to_string())],
+    );
 }
 
 #[test]
