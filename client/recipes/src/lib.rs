@@ -54,6 +54,11 @@ mod simple_queue;
 #[cfg(test)]
 mod simulation;
 
+/// The page of the book, whose code is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/failures.md")]
+mod book {}
+
 pub use atomic::{AtomicValue, Update};
 pub use atomic_number::{AtomicInteger, AtomicLong, AtomicNumber, Number};
 pub use barrier::{Barrier, DoubleBarrier, Entered};
