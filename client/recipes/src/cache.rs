@@ -10,8 +10,8 @@ use std::task::Poll;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use zabra_client::{
-    AddWatchMode, Client, Error as ClientError, ErrorCode, EventKind, Stat, WatchStream,
-    WatchedEvent,
+    AddWatchMode, Client, Error as ClientError, ErrorCode, EventKind, ReadResult, Stat,
+    WatchStream, WatchedEvent,
 };
 
 use crate::decide::mirror::{CacheEvent, Depth, Hint, Mirror, Node, Read, join};
@@ -42,7 +42,7 @@ impl Default for CacheOptions {
 ///
 /// - Guaranteed: what it holds was there, never goes back, and becomes what is there when changes stop; after
 ///   [`CacheEvent::Initialized`] everything that was there at the start has been told. After a lost connection or in a new
-///   session it compares Stats, one small read per znode, and reads data only where it changed.
+///   session it compares Stats: of small znodes many in one request, of others one by one and their data only if it changed.
 /// - Not guaranteed: that each change is seen. Of several in a row on one znode, the last one is.
 #[derive(Debug)]
 pub struct Cache {
@@ -101,6 +101,7 @@ impl Cache {
             depth: options.depth,
             reads: Vec::new(),
             is_stopped: false,
+            is_batching: true,
             nodes: Arc::clone(&nodes),
             events: events.clone(),
             tell,
@@ -205,17 +206,21 @@ enum Answer {
     Children(Option<(Vec<String>, Stat)>),
 }
 
-type Reading = Pin<Box<dyn Future<Output = (String, Result<Answer, ClientError>)> + Send>>;
+type Answers = Result<Vec<(String, Answer)>, ClientError>;
+type Reading = Pin<Box<dyn Future<Output = Answers> + Send>>;
 
 /// The task that fills the copy.
 struct Filler {
     mirror: Mirror,
     root: String,
     depth: Depth,
-    /// Reads under way. Invariant: at most [`READS_MAX`].
+    /// Requests under way. Invariant: at most [`READS_MAX`] and one.
     reads: Vec<Reading>,
     /// Without a connection; a new pass is to come.
     is_stopped: bool,
+    /// Whether several znodes may be looked at in one request. Not while a pass is made again: perhaps the connection broke
+    /// because an answer was too long.
+    is_batching: bool,
     nodes: Arc<RwLock<Nodes>>,
     events: broadcast::Sender<CacheEvent>,
     tell: watch::Sender<State>,
@@ -254,11 +259,15 @@ impl Filler {
                     EventKind::NodeDeleted => self.mirror.on_event(&path, Hint::Gone),
                     _ => {}
                 },
-                Next::Answer(path, Ok(answer)) => self.take(&path, answer)?,
+                Next::Answers(Ok(answers)) => {
+                    for (path, answer) in answers {
+                        self.take(&path, answer)?;
+                    }
+                }
                 // The watch says when there is a connection again.
-                Next::Answer(_, Err(ClientError::ConnectionLoss)) => self.stop_reading(),
-                Next::Answer(_, Err(error)) if is_passing(&error) => self.begin_pass(),
-                Next::Answer(_, Err(error)) => return Err(error.into()),
+                Next::Answers(Err(ClientError::ConnectionLoss)) => self.stop_reading(),
+                Next::Answers(Err(error)) if is_passing(&error) => self.begin_pass(),
+                Next::Answers(Err(error)) => return Err(error.into()),
             }
         }
     }
@@ -266,6 +275,7 @@ impl Filler {
     fn begin_pass(&mut self) {
         self.reads.clear();
         self.is_stopped = false;
+        self.is_batching = !self.mirror.is_passing();
         self.mirror.on_gap();
     }
 
@@ -276,11 +286,30 @@ impl Filler {
 
     fn begin_reads(&mut self, client: &Client) {
         while !self.is_stopped && self.reads.len() < READS_MAX {
-            let Some(read) = self.mirror.next_read() else {
-                return;
+            let mut small = Vec::new();
+            let other = loop {
+                match self.mirror.next_read() {
+                    Some(Read::Probe(path)) if self.is_batching && self.is_small(&path) => {
+                        small.push(path);
+                        if small.len() == BATCH_MAX {
+                            break None;
+                        }
+                    }
+                    other => break other,
+                }
             };
-            self.reads.push(begin(client, read));
+            if small.is_empty() && other.is_none() {
+                return;
+            }
+            let looks = (!small.is_empty()).then(|| look_at(client, small));
+            self.reads.extend(looks);
+            self.reads.extend(other.map(|other| begin(client, other)));
         }
+    }
+
+    fn is_small(&self, path: &str) -> bool {
+        let node = self.mirror.nodes().get(path);
+        node.is_some_and(|node| node.data.len() <= SMALL_LEN_MAX)
     }
 
     fn take(&mut self, path: &str, answer: Answer) -> Result<(), Error> {
@@ -323,25 +352,44 @@ impl Filler {
     }
 }
 
+/// Reads several small znodes in one request: data of so few bytes is as soon told as that it has not changed.
+fn look_at(client: &Client, paths: Vec<String>) -> Reading {
+    let reads = client.multi_read();
+    let call = paths
+        .iter()
+        .fold(reads, |reads, path| reads.get(path))
+        .run();
+    Box::pin(async move {
+        let results = paths.into_iter().zip(call.await?);
+        let answers = results.map(|(path, result)| match result {
+            ReadResult::Data(data, stat) => Ok((path, Answer::Whole(Some((data.into(), stat))))),
+            ReadResult::Error(ErrorCode::NO_NODE) => Ok((path, Answer::Whole(None))),
+            ReadResult::Error(code) => Err(ClientError::Server(code, path)),
+            _ => Err(ClientError::Closed),
+        });
+        answers.collect()
+    })
+}
+
 /// Makes a read; the request leaves at once.
 fn begin(client: &Client, read: Read) -> Reading {
     match read {
         Read::Whole(path) => {
             let call = client.get(&path);
             Box::pin(async move {
-                let answer = absent(call.await.map(|(data, stat)| (data.into(), stat)));
-                (path, answer.map(Answer::Whole))
+                let answer = absent(call.await.map(|(data, stat)| (data.into(), stat)))?;
+                Ok(vec![(path, Answer::Whole(answer))])
             })
         }
         Read::Probe(path) => {
             let call = client.exists(&path);
-            Box::pin(async move { (path, call.await.map(Answer::Probe)) })
+            Box::pin(async move { Ok(vec![(path, Answer::Probe(call.await?))]) })
         }
         Read::Children(path) => {
             let call = client.children_and_stat(&path);
             Box::pin(async move {
-                let answer = absent(call.await);
-                (path, answer.map(Answer::Children))
+                let answer = absent(call.await)?;
+                Ok(vec![(path, Answer::Children(answer))])
             })
         }
     }
@@ -355,19 +403,19 @@ fn absent<T>(answer: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
     }
 }
 
-/// What comes next: an event, or an answer.
+/// What comes next: an event, or the answer to a request.
 enum Next {
     Event(Result<WatchedEvent, ClientError>),
-    Answer(String, Result<Answer, ClientError>),
+    Answers(Answers),
 }
 
 /// Events first: an event that came before an answer is taken before it.
 async fn next(watch: &mut WatchStream, reads: &mut Vec<Reading>) -> Next {
     let answer = std::future::poll_fn(|cx| {
         for at in 0..reads.len() {
-            if let Poll::Ready((path, answer)) = reads[at].as_mut().poll(cx) {
+            if let Poll::Ready(answers) = reads[at].as_mut().poll(cx) {
                 drop(reads.remove(at));
-                return Poll::Ready(Next::Answer(path, answer));
+                return Poll::Ready(Next::Answers(answers));
             }
         }
         Poll::Pending
@@ -379,7 +427,10 @@ async fn next(watch: &mut WatchStream, reads: &mut Vec<Reading>) -> Next {
     }
 }
 
-/// Reads under way at a time.
+/// Requests under way at a time.
 const READS_MAX: usize = 64;
+/// Znodes in one request, and the longest data of each. Together far below what a frame may hold.
+const BATCH_MAX: usize = 64;
+const SMALL_LEN_MAX: usize = 256;
 /// Changes that wait for a listener.
 const EVENTS_KEPT: usize = 4_096;

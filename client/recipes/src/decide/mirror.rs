@@ -133,6 +133,12 @@ impl Mirror {
         self.is_initialized
     }
 
+    /// Whether a pass is under way.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        self.is_passing
+    }
+
     /// The next read to make. At most one is under way for a path.
     pub fn next_read(&mut self) -> Option<Read> {
         for _ in 0..self.wanted.len() {
@@ -189,7 +195,7 @@ impl Mirror {
         }
     }
 
-    /// The answer to [`Read::Whole`]; `None` when there is no such znode.
+    /// The answer to [`Read::Whole`], or to [`Read::Probe`] if data came with it; `None` when there is no such znode.
     ///
     /// # Errors
     /// The copy is full.

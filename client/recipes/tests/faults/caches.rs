@@ -1,9 +1,13 @@
 //! The cache under faults: what it holds is what is there, and little is read for it.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use zabra_client::{Client, CreateMode};
-use zabra_recipes::{Cache, CacheEvent, CacheOptions, Depth, Error};
+use zabra_recipes::{Cache, CacheEvent, CacheOptions, Depth, Error, Sessions};
+use zabra_testserver::TestEnsemble;
 
 use crate::support::{Fault, Scene, rounds, seed, within};
 
@@ -193,3 +197,99 @@ async fn a_cache_that_would_grow_too_large_ends() {
     ));
     assert!(cache.initialized().await.is_err());
 }
+
+/// Reads that a server has answered since it started.
+fn reads_answered(server: SocketAddr) -> u64 {
+    let mut socket = TcpStream::connect(server).unwrap();
+    socket.write_all(b"mntr").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    let mut rows = answer.lines();
+    let count = rows.find_map(|row| row.strip_prefix("zk_cnt_readlatency\t"));
+    count.unwrap().parse().unwrap()
+}
+
+fn all_reads_answered(ensemble: &TestEnsemble, servers: &[usize]) -> u64 {
+    let addresses = servers
+        .iter()
+        .map(|number| ensemble.address(*number).unwrap());
+    addresses.map(reads_answered).sum()
+}
+
+/// 50 directories, the rest of the znodes evenly in them.
+async fn plant(writer: &Client, znodes: usize) {
+    writer
+        .create("/wide", "", CreateMode::Persistent)
+        .await
+        .unwrap();
+    let paths = (0..znodes - 1).map(|n| match n {
+        0..50 => format!("/wide/{n}"),
+        _ => format!("/wide/{}/{n}", n % 50),
+    });
+    let calls: Vec<_> = paths
+        .map(|path| writer.create(&path, path.as_bytes(), CreateMode::Persistent))
+        .collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_caches_and_an_election_cost_less_than_two_reads_for_each_znode_and_cache() {
+    let is_long = std::env::var_os("ZABRA_TEST_LONG").is_some();
+    let (caches, znodes) = if is_long { (200, 5_000) } else { (12, 600) };
+    let mut ensemble = TestEnsemble::start(3).unwrap();
+    let servers = ensemble.connect_string();
+    let timeout = Duration::from_secs(60);
+    let builder = Client::builder(&servers).session_timeout(timeout);
+    let writer = builder.connect().await.unwrap();
+    plant(&writer, znodes).await;
+    let mut copies = Vec::new();
+    for _ in 0..caches {
+        let servers = servers.clone();
+        let connect = move || Client::builder(&servers).session_timeout(timeout).connect();
+        let sessions = within(Sessions::new(connect)).await.unwrap();
+        copies.push(Cache::start(&sessions, "/wide", CacheOptions::default()));
+    }
+    let filled = async {
+        for copy in &copies {
+            copy.initialized().await.unwrap();
+        }
+    };
+    tokio::time::timeout(LONG_PATIENCE, filled).await.unwrap();
+    let to_fill = all_reads_answered(&ensemble, &[1, 2, 3]);
+
+    let victim = ensemble.leader().unwrap();
+    let rest: Vec<_> = (1..=3).filter(|number| *number != victim).collect();
+    let before = all_reads_answered(&ensemble, &rest);
+    ensemble.stop(victim).unwrap();
+    ensemble.until_settled().unwrap();
+    // Of the servers that are left; the first client may still notice that its own is gone.
+    let builder = Client::builder(&servers).session_timeout(timeout);
+    let writer = builder.connect().await.unwrap();
+    writer.set("/wide/7", "changed", None).await.unwrap();
+    writer.delete("/wide/3/53", None).await.unwrap();
+    writer
+        .create("/wide/4/new", "new", CreateMode::Persistent)
+        .await
+        .unwrap();
+    let wanted = tree(&writer, "/wide").await;
+    let by_the_test = 2 * wanted.len() as u64;
+    let settled = async {
+        for copy in &copies {
+            settled(copy, &wanted).await;
+        }
+    };
+    tokio::time::timeout(LONG_PATIENCE, settled).await.unwrap();
+    let to_settle = all_reads_answered(&ensemble, &rest) - before - by_the_test;
+
+    let looked_at = (caches * znodes) as f64;
+    let (filling, settling) = (to_fill as f64 / looked_at, to_settle as f64 / looked_at);
+    println!(
+        "reads for each znode and cache: {filling:.3} to fill, {settling:.3} after an election"
+    );
+    assert!(filling + settling <= 2.0, "{filling} + {settling}");
+    assert!(settling < 0.25, "{settling}");
+}
+
+const LONG_PATIENCE: Duration = Duration::from_secs(600);
