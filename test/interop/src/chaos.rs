@@ -25,6 +25,7 @@ use crate::place;
 use crate::scene::Scene;
 
 mod fault;
+mod full;
 mod timeline;
 
 use fault::Fault;
@@ -58,6 +59,10 @@ pub fn run(tested: Peer, guest: Option<Peer>, rounds: u32, seed: u64) -> Result<
     Scene::play(
         format_args!("chaos: the client finds what {tested} loses"),
         |dir| lose(dir, tested),
+    )?;
+    Scene::play(
+        format_args!("chaos: a full disk under {tested} refuses writes and loses nothing"),
+        |dir| full::play(dir, tested),
     )?;
     // With three the rounds are quick, and those in which only links suffer are quicker, so they get the greater part.
     let of_five = rounds / 10;
