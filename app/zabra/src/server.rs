@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     if invocation == Invocation::Nothing {
         tracing::info!(
             "no configuration given: standalone on 127.0.0.1:2181, data in ./zabra-data; connect with any ZooKeeper client, \
-             or try: zabra word 127.0.0.1 2181 srvr"
+             or try: zabra cli"
         );
     }
     match zabra_server::run(config) {
