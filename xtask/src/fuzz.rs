@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use crate::evidence;
 use crate::shell;
 use crate::stage::{Outcome, Tally};
 use crate::tools::CARGO_FUZZ;
@@ -151,6 +152,7 @@ fn run(workspace: &Workspace, target: &str, seconds: u64) -> anyhow::Result<bool
         .with_context(|| format!("cannot run the target {target}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
+        evidence::fuzzed(workspace, target, seconds);
         println!(
             "{target}: {} inputs, {} MB",
             stat(&said, "number_of_executed_units"),

@@ -12,10 +12,13 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod deny;
+mod evidence;
 mod fuzz;
 mod gate;
+mod instructions;
 mod interop;
 mod mutants;
+mod referee;
 mod shell;
 mod sim;
 mod stage;
@@ -68,8 +71,14 @@ enum Task {
     Sim(sim::Args),
     /// Plant known mistakes one by one, and look whether the tests see each
     Mutants(mutants::Args),
+    /// Write what the last runs have shown to docs/evidence.md
+    Evidence,
     /// Measure Zabra and Apache ZooKeeper side by side
     Bench(bench::Args),
+    /// Measure Zabra, Apache ZooKeeper and etcd in one sitting, and tell where Zabra loses
+    Referee(referee::Args),
+    /// Count the instructions of the hot paths, and compare them with benches/instructions.txt
+    Instructions(instructions::Args),
 }
 
 fn main() -> ExitCode {
@@ -99,6 +108,9 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Interop { args } => interop::report(&workspace, &args),
         Task::Sim(args) => sim::report(&workspace, &args),
         Task::Mutants(args) => mutants::report(&workspace, &args),
+        Task::Evidence => evidence::report(&workspace),
         Task::Bench(args) => bench::report(&workspace, &args),
+        Task::Referee(args) => referee::report(&workspace, &args),
+        Task::Instructions(args) => instructions::report(&workspace, &args),
     }
 }

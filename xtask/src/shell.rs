@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use crate::evidence;
 use crate::workspace::Workspace;
 
 /// What a program left behind.
@@ -86,6 +87,9 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> anyhow::Result<Fini
     reader
         .join()
         .map_err(|_| anyhow::anyhow!("the reader of standard output panicked"))??;
+    if success {
+        evidence::keep(command, &stdout);
+    }
     Ok(Finished { stdout, success })
 }
 
