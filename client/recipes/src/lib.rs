@@ -54,8 +54,9 @@ mod simple_queue;
 #[cfg(test)]
 mod simulation;
 
-/// The page of the book, whose code is compiled with the tests.
+/// The pages of the book, whose code is compiled with the tests.
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/recipes.md")]
 #[doc = include_str!("../../../docs/failures.md")]
 mod book {}
 
