@@ -36,6 +36,7 @@ impl Session {
             builder = builder.request_timeout(timeout);
         }
         let client = builder.start()?;
+        watches.listen(client.events());
         let teller = Arc::new(Teller {
             told: Mutex::new(SessionState::Connecting),
             watches: watches.clone(),

@@ -1,28 +1,25 @@
 //! The watches of this session, and what is printed when one of them fires.
 //!
 //! Apache's shell has one watcher for everything: an event is printed once, however many watches of the path ask for it,
-//! and a watch that is set twice is one watch. Here each watch is a handle of its own, so both are seen to, and the
-//! order of the events is found again.
+//! and a watch that is set twice is one watch. So what is printed comes from the one stream of the session's events, as far as a
+//! watch is held here that it is for; a command that follows a subtree has a watch of its own.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
-use zabra_client::{OneshotWatch, SessionState, WatchStream, WatchedEvent};
-use zabra_proto::{EventKind, RemoveWatchesKind, Zxid};
+use zabra_client::{Events, OneshotWatch, SessionEvent, SessionState, WatchStream, WatchedEvent};
+use zabra_proto::{EventKind, RemoveWatchesKind};
 
 use crate::screen::Screen;
 
-/// How many printed events are remembered, to print each once.
+/// How many events for nobody are remembered: a watch is held only after the call that set it.
 const REMEMBERED: usize = 64;
-
-/// How long further events are waited for after one, to print them in their order.
-const GATHERING: Duration = Duration::from_millis(5);
 
 /// A kind of watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +55,25 @@ impl Kind {
         }
     }
 
+    /// Whether a watch of this kind at `own` hears it.
+    fn hears(self, own: &str, event: EventKind, path: &str) -> bool {
+        let is_of_children = event == EventKind::NodeChildrenChanged;
+        match self {
+            Self::Data | Self::Exist => own == path && !is_of_children,
+            Self::Child => own == path && (is_of_children || event == EventKind::NodeDeleted),
+            Self::Persistent => own == path,
+            Self::Recursive => {
+                let below = path.strip_prefix(own.trim_end_matches('/'));
+                !is_of_children
+                    && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+        }
+    }
+
+    const fn is_one_shot(self) -> bool {
+        matches!(self, Self::Data | Self::Exist | Self::Child)
+    }
+
     /// What is told when a watch of this kind is removed.
     const fn removal_name(self) -> &'static str {
         match self {
@@ -78,100 +94,105 @@ struct Inner {
     screen: Arc<Screen>,
     /// `printwatches`.
     on: AtomicBool,
-    held: Mutex<BTreeMap<(String, Kind), AbortHandle>>,
-    /// To the task that prints.
-    news: UnboundedSender<News>,
+    held: Mutex<Held>,
+    /// To the task that prints; none before the first session.
+    flushes: Mutex<Option<UnboundedSender<oneshot::Sender<()>>>>,
 }
 
-/// What the task that prints is told.
-enum News {
-    Event(Event),
-    /// Somebody waits until all before it is printed.
-    Flush(oneshot::Sender<()>),
+#[derive(Default)]
+struct Held {
+    watches: BTreeMap<(String, Kind), Handle>,
+    /// The latest events that were for none of them.
+    unheard: VecDeque<WatchedEvent>,
 }
 
-/// An event of a znode.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Event {
-    /// Servers before 3.9 do not tell it.
-    zxid: Option<Zxid>,
-    kind: EventKind,
-    path: String,
-}
+/// What is dropped to end a watch.
+type Handle = Box<dyn Send>;
 
-impl Event {
-    /// In the order of the transactions; of one transaction, what happened to the znode before what its parent sees.
-    fn order(&self) -> (Option<Zxid>, bool) {
-        (self.zxid, self.kind == EventKind::NodeChildrenChanged)
+impl Held {
+    /// Takes note of an event; whether a watch is held that it is for.
+    fn on_event(&mut self, kind: EventKind, path: &str) -> bool {
+        let mut is_heard = false;
+        self.watches.retain(|(own, watch), _| {
+            let hears = watch.hears(own, kind, path);
+            is_heard |= hears;
+            !(hears && watch.is_one_shot())
+        });
+        is_heard
+    }
+
+    /// Whether a watch is held that this is for.
+    fn hears(&self, event: &WatchedEvent) -> bool {
+        let (Some(kind), Some(path)) = (event.kind(), event.path()) else {
+            return false;
+        };
+        let mut keys = self.watches.keys();
+        keys.any(|(own, watch)| watch.hears(own, kind, path))
+    }
+
+    /// Whether this event has gone by for nobody.
+    fn take_unheard(&mut self, event: &WatchedEvent) -> bool {
+        let at = self.unheard.iter().position(|other| other == event);
+        at.and_then(|at| self.unheard.remove(at)).is_some()
     }
 }
 
 impl Watches {
-    /// No watches yet. Called in a runtime.
+    /// No watches yet.
     pub(crate) fn new(screen: Arc<Screen>) -> Self {
-        let (news, received) = mpsc::unbounded_channel();
         let inner = Inner {
             screen,
             on: AtomicBool::new(true),
             held: Mutex::default(),
-            news,
+            flushes: Mutex::default(),
         };
-        let watches = Self {
+        Self {
             inner: Arc::new(inner),
-        };
-        tokio::spawn(watches.clone().print_events(received));
-        watches
+        }
     }
 
-    /// Prints events as they come, in their order, each once.
-    async fn print_events(self, mut received: UnboundedReceiver<News>) {
-        // Events of servers that tell no zxid cannot be told apart, and are not among these.
-        let mut printed = VecDeque::with_capacity(REMEMBERED);
-        while let Some(first) = received.recv().await {
-            if matches!(first, News::Event(_)) {
-                tokio::time::sleep(GATHERING).await;
-            }
-            let (mut events, mut waiting) = (Vec::new(), Vec::new());
-            let mut next = Some(first);
-            while let Some(news) = next {
-                match news {
-                    News::Event(event) => events.push(event),
-                    News::Flush(sender) => waiting.push(sender),
-                }
-                next = received.try_recv().ok();
-            }
-            events.sort_by_key(Event::order);
-            for event in events {
-                if printed.contains(&event) {
-                    continue;
-                }
-                let zxid = event.zxid.map_or(-1, Zxid::to_wire);
-                self.print(
-                    "SyncConnected",
-                    event_name(event.kind),
-                    Some(&event.path),
-                    zxid,
-                );
-                if event.zxid.is_some() {
-                    printed.truncate(REMEMBERED - 1);
-                    printed.push_front(event);
-                }
-            }
-            for sender in waiting {
-                // Whoever waited may have given up.
-                let _ = sender.send(());
+    /// Prints what watches of a session hear from now on. Called in a runtime.
+    pub(crate) fn listen(&self, events: Events) {
+        let (sender, asked) = mpsc::unbounded_channel();
+        *self.flushes() = Some(sender);
+        tokio::spawn(self.clone().print_events(events, asked));
+    }
+
+    /// Prints events as they come, and says so to those who wait for it.
+    async fn print_events(
+        self,
+        mut events: Events,
+        mut asked: UnboundedReceiver<oneshot::Sender<()>>,
+    ) {
+        let mut is_over = false;
+        loop {
+            tokio::select! {
+                biased;
+                event = events.next(), if !is_over => match event {
+                    Some(event) => self.on_event(event),
+                    None => is_over = true,
+                },
+                sender = asked.recv() => match sender {
+                    // All that had come before is printed. Whoever waited may have given up.
+                    Some(sender) => drop(sender.send(())),
+                    None => return,
+                },
             }
         }
     }
 
     /// Waits until all events that have come are printed.
     pub(crate) async fn flush(&self) {
-        // The tasks of watches that were woken come before this one.
-        let _ = tokio::spawn(async {}).await;
         let (sender, printed) = oneshot::channel();
-        if self.inner.news.send(News::Flush(sender)).is_ok() {
+        let asked = self.flushes().as_ref().map(|flushes| flushes.send(sender));
+        if let Some(Ok(())) = asked {
             let _ = printed.await;
         }
+    }
+
+    fn flushes(&self) -> MutexGuard<'_, Option<UnboundedSender<oneshot::Sender<()>>>> {
+        let flushes = self.inner.flushes.lock();
+        flushes.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether events are printed.
@@ -185,36 +206,41 @@ impl Watches {
     }
 
     /// Holds a watch for one event.
-    pub(crate) fn once(&self, path: &str, kind: Kind, watch: OneshotWatch) {
-        self.hold(path, kind, |watches, key| async move {
-            if let Ok(event) = watch.await {
-                watches.held().remove(&key);
-                watches.on_event(event);
+    pub(crate) fn once(&self, path: &str, kind: Kind, mut watch: OneshotWatch) {
+        let mut held = self.held();
+        let mut context = Context::from_waker(Waker::noop());
+        if let Poll::Ready(fired) = Pin::new(&mut watch).poll(&mut context) {
+            // The event has gone by for nobody, or for another watch as well, or is still on its way to the task.
+            let Ok(event) = fired else {
+                return;
+            };
+            if held.take_unheard(&event) {
+                self.print_event(event);
+                return;
             }
-        });
+            if held.hears(&event) {
+                return;
+            }
+        }
+        let key = (path.to_owned(), kind);
+        held.watches.entry(key).or_insert_with(|| Box::new(watch));
     }
 
     /// Holds a watch that stays.
     pub(crate) fn lasting(&self, path: &str, kind: Kind, mut stream: WatchStream) {
-        self.hold(path, kind, |watches, _| async move {
-            while let Ok(event) = stream.next().await {
-                watches.on_event(event);
-            }
-        });
-    }
-
-    fn hold<F: Future<Output = ()> + Send + 'static>(
-        &self,
-        path: &str,
-        kind: Kind,
-        run: impl FnOnce(Self, (String, Kind)) -> F,
-    ) {
-        let key = (path.to_owned(), kind);
         let mut held = self.held();
-        if held.get(&key).is_none_or(AbortHandle::is_finished) {
-            let task = tokio::spawn(run(self.clone(), key.clone()));
-            held.insert(key, task.abort_handle());
+        while let Some(event) = stream.try_next() {
+            if held.take_unheard(&event) {
+                self.print_event(event);
+            }
         }
+        let key = (path.to_owned(), kind);
+        held.watches.entry(key).or_insert_with(|| {
+            let mut task = tokio::task::JoinSet::new();
+            // What it hears is printed from the session's stream.
+            task.spawn(async move { while stream.next().await.is_ok() {} });
+            Box::new(task)
+        });
     }
 
     /// The server has removed watches: each is forgotten, and told of.
@@ -223,8 +249,7 @@ impl Watches {
             let mut held = self.held();
             let meant = Kind::ALL.into_iter().filter(|own| own.is_meant_by(kind));
             let gone = meant.filter_map(|own| {
-                let task = held.remove(&(path.to_owned(), own))?;
-                task.abort();
+                held.watches.remove(&(path.to_owned(), own))?;
                 Some(own.removal_name())
             });
             gone.collect()
@@ -236,26 +261,37 @@ impl Watches {
 
     /// The session has ended, and its watches with it.
     pub(crate) fn clear(&self) {
-        for (_, task) in std::mem::take(&mut *self.held()) {
-            task.abort();
-        }
+        *self.held() = Held::default();
     }
 
-    fn held(&self) -> MutexGuard<'_, BTreeMap<(String, Kind), AbortHandle>> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         self.inner
             .held
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn on_event(&self, event: WatchedEvent) {
+    fn on_event(&self, event: SessionEvent) {
         // After a loss of the connection the state is printed; Apache's shell says no more either.
+        let SessionEvent::Watched(event @ WatchedEvent::Znode { .. }) = event else {
+            return;
+        };
+        let (Some(kind), Some(path)) = (event.kind(), event.path()) else {
+            return;
+        };
+        let mut held = self.held();
+        if held.on_event(kind, path) {
+            self.print_event(event);
+        } else {
+            held.unheard.truncate(REMEMBERED - 1);
+            held.unheard.push_front(event);
+        }
+    }
+
+    fn print_event(&self, event: WatchedEvent) {
         if let WatchedEvent::Znode { kind, path, zxid } = event {
-            // The task that prints ends with the program.
-            let _ = self
-                .inner
-                .news
-                .send(News::Event(Event { zxid, kind, path }));
+            let zxid = zxid.map_or(-1, zabra_proto::Zxid::to_wire);
+            self.print("SyncConnected", event_name(kind), Some(&path), zxid);
         }
     }
 

@@ -11,6 +11,7 @@ use zabra_proto::{OpCode, SessionId, Zxid};
 
 use crate::call::{Finish, Parts};
 use crate::chroot::Chroot;
+use crate::events::{Events, Feed};
 use crate::shared::Shared;
 use crate::states::States;
 use crate::watch::{Registered, Sink};
@@ -86,6 +87,19 @@ impl Client {
     pub fn states(&self) -> States {
         let inner = self.shared().lock();
         States::new(inner.cnxn.state(), inner.states.subscribe())
+    }
+
+    /// All that happens to the session from now on, events of all its watches and changes of its state, in one order. Paths are
+    /// those of this client; what is not below its chroot stays as the server knows it.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        let feed = Arc::new(Feed::new(self.chroot.clone()));
+        let mut inner = self.shared().lock();
+        match inner.cnxn.state() {
+            state if state.is_final() => feed.on_state(state),
+            _ => inner.feeds.push(Arc::downgrade(&feed)),
+        }
+        Events(feed)
     }
 
     /// The session's id and password, to take it up again elsewhere; [`SessionId::NONE`] before a server has given one.

@@ -60,7 +60,8 @@
 //! A read with a watch returns a [`OneshotWatch`], a future of one event. [`Client::watch`] returns a [`WatchStream`] that stays:
 //! all events of a path, or of all below it. Dropping either takes the watch back. An event comes before any
 //! answer that could show the change. After a connection loss a one-shot tells what it missed; a stream
-//! says [`WatchedEvent::Missed`] instead, and what matters must be read again.
+//! says [`WatchedEvent::Missed`] instead, and what matters must be read again. [`Client::events`] tells what all watches of a session hear,
+//! and its states, in one order.
 //!
 //! # Several at once
 //!
@@ -88,10 +89,12 @@ mod create;
 mod data;
 mod driver;
 mod error;
+mod events;
 pub mod framework;
 mod link;
 mod membership;
 mod multi_read;
+mod queue;
 mod reads;
 mod shared;
 mod states;
@@ -111,6 +114,7 @@ pub use client::Client;
 pub use create::{CREATOR_ACL, CreateOptions, Created, OPEN_ACL, READ_ACL};
 pub use data::Data;
 pub use error::{Error, Misuse};
+pub use events::{Events, SessionEvent};
 pub use framework::{Parents, RetryPolicy};
 pub use membership::Reconfigure;
 pub use multi_read::{MultiRead, ReadResult};

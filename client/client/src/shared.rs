@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 
 use tokio::sync::{broadcast, oneshot};
@@ -11,6 +11,7 @@ use zabra_cnxn::{After, CallError, Cnxn, Output, Reply, SessionState, Watched, W
 use zabra_jute::Encode;
 use zabra_proto::{MonoMillis, OpCode};
 
+use crate::events::Feed;
 use crate::watch::Sink;
 
 /// Where a call's result goes.
@@ -34,6 +35,8 @@ pub(crate) struct Inner {
     pub(crate) cnxn: Cnxn<Caller>,
     pub(crate) sinks: HashMap<WatcherId, Arc<Sink>>,
     pub(crate) states: broadcast::Sender<SessionState>,
+    /// Who takes all events in their order.
+    pub(crate) feeds: Vec<Weak<Feed>>,
     /// The server of the present link.
     pub(crate) server: Option<SocketAddr>,
     /// Whether the task must be woken to see what has changed.
@@ -49,6 +52,7 @@ impl Shared {
             cnxn: cnxn(MonoMillis(0)),
             sinks: HashMap::new(),
             states: broadcast::Sender::new(STATES_KEPT),
+            feeds: Vec::new(),
             server: None,
             is_asleep: false,
         };
@@ -138,7 +142,7 @@ impl Shared {
             match output {
                 // Whoever dropped the call does not want to know.
                 Output::Done { call, result } => drop(call.send(result)),
-                Output::Event { watcher, event } => self.event(watcher, event),
+                Output::Event { watchers, event } => self.event(&watchers, &event),
                 Output::Unwatched { watcher, error } => {
                     let sink = self.lock().sinks.remove(&watcher);
                     if let Some(sink) = sink {
@@ -147,8 +151,10 @@ impl Shared {
                 }
                 Output::State(state) => {
                     tracing::debug!(?state, "session state");
+                    let mut inner = self.lock();
                     // Nobody may be listening.
-                    let _ = self.lock().states.send(state);
+                    let _ = inner.states.send(state);
+                    inner.each_feed(|feed| feed.on_state(state));
                 }
                 Output::Probe(host) => probes.push(host),
             }
@@ -156,11 +162,26 @@ impl Shared {
         probes
     }
 
-    fn event(&self, watcher: WatcherId, event: Watched) {
-        let sink = self.lock().sinks.get(&watcher).cloned();
-        if let Some(sink) = sink {
-            sink.put(event);
+    fn event(&self, watchers: &[WatcherId], event: &Watched) {
+        let mut inner = self.lock();
+        if *event != Watched::Missed {
+            inner.each_feed(|feed| feed.on_watched(event.clone()));
         }
+        let sinks = watchers.iter().filter_map(|id| inner.sinks.get(id));
+        let sinks: Vec<_> = sinks.cloned().collect();
+        drop(inner);
+        for sink in sinks {
+            sink.put(event.clone());
+        }
+    }
+}
+
+impl Inner {
+    fn each_feed(&mut self, f: impl Fn(&Feed)) {
+        self.feeds.retain(|feed| {
+            let feed = feed.upgrade();
+            feed.inspect(|feed| f(feed)).is_some()
+        });
     }
 }
 

@@ -1,16 +1,16 @@
 //! Watches: one event, or a stream of them.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use zabra_cnxn::{CallError, Watched, WatcherId};
 use zabra_proto::{EventKind, Zxid};
 
 use crate::Error;
 use crate::chroot::Chroot;
+use crate::queue::Queue;
 use crate::shared::Shared;
 
 /// What a watch tells.
@@ -32,7 +32,7 @@ pub enum WatchedEvent {
 }
 
 impl WatchedEvent {
-    fn new(event: Watched, chroot: &Chroot) -> Self {
+    pub(crate) fn new(event: Watched, chroot: &Chroot) -> Self {
         match event {
             Watched::Znode { kind, path, zxid } => Self::Znode {
                 kind,
@@ -67,65 +67,29 @@ impl WatchedEvent {
 pub(crate) struct Sink {
     /// Of whom it is for.
     chroot: Chroot,
-    waiting: Mutex<Waiting>,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    events: VecDeque<WatchedEvent>,
-    /// Why nothing comes any more: the session's end, or that the watch was removed.
-    end: Option<Option<CallError>>,
-    task: Option<Waker>,
+    /// Ends with the session's end, or without if the watch was removed.
+    queue: Queue<WatchedEvent, Option<CallError>>,
 }
 
 impl Sink {
     pub(crate) fn new(chroot: Chroot) -> Self {
         Self {
             chroot,
-            waiting: Mutex::default(),
+            queue: Queue::default(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Over the bound all that waits is worth no more than the advice to read again (P95).
     pub(crate) fn put(&self, event: Watched) {
         let event = WatchedEvent::new(event, &self.chroot);
-        let mut waiting = self.lock();
-        if waiting.events.len() >= EVENTS_MAX {
-            waiting.events.clear();
-            waiting.events.push_back(WatchedEvent::Missed);
-        }
-        waiting.events.push_back(event);
-        wake(waiting);
+        self.queue.put(event, || WatchedEvent::Missed);
     }
 
     pub(crate) fn end(&self, error: Option<CallError>) {
-        let mut waiting = self.lock();
-        waiting.end.get_or_insert(error);
-        wake(waiting);
+        self.queue.end(error);
     }
 
     fn poll(&self, cx: &Context<'_>) -> Poll<Result<WatchedEvent, Option<CallError>>> {
-        let mut waiting = self.lock();
-        if let Some(event) = waiting.events.pop_front() {
-            return Poll::Ready(Ok(event));
-        }
-        if let Some(end) = waiting.end {
-            return Poll::Ready(Err(end));
-        }
-        waiting.task = Some(cx.waker().clone());
-        Poll::Pending
-    }
-}
-
-fn wake(mut waiting: MutexGuard<'_, Waiting>) {
-    let task = waiting.task.take();
-    drop(waiting);
-    if let Some(task) = task {
-        task.wake();
+        self.queue.poll(cx)
     }
 }
 
@@ -188,13 +152,10 @@ impl WatchStream {
 
     /// An event that has come already.
     pub fn try_next(&mut self) -> Option<WatchedEvent> {
-        self.0.sink.lock().events.pop_front()
+        self.0.sink.queue.take()
     }
 }
 
 fn ended(error: Option<CallError>) -> Error {
     error.map_or(Error::Closed, |error| Error::of_call(error, ""))
 }
-
-/// So many events wait for a stream's reader.
-const EVENTS_MAX: usize = 65_536;

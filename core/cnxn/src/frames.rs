@@ -59,13 +59,14 @@ impl<C> Cnxn<C> {
     fn on_notification(&mut self, zxid: Zxid, reader: &mut Reader<'_>) -> Result<(), LinkError> {
         let event = WatcherEvent::decode(reader)?;
         let zxid = Some(zxid).filter(|zxid| zxid.to_wire() != -1);
-        for watcher in self.watches.on_event(event.kind, &event.path) {
+        let watchers = self.watches.on_event(event.kind, &event.path);
+        if !watchers.is_empty() {
             let event = Watched::Znode {
                 kind: event.kind,
-                path: event.path.clone().into_owned(),
+                path: event.path.into_owned(),
                 zxid,
             };
-            self.outputs.push(Output::Event { watcher, event });
+            self.outputs.push(Output::Event { watchers, event });
         }
         Ok(())
     }

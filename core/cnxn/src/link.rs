@@ -37,9 +37,10 @@ impl<C> Cnxn<C> {
             SessionState::Connected
         };
         self.set_state(state);
-        for watcher in self.watches.lasting() {
+        let watchers = self.watches.lasting();
+        if !watchers.is_empty() {
             let event = Watched::Missed;
-            self.outputs.push(Output::Event { watcher, event });
+            self.outputs.push(Output::Event { watchers, event });
         }
     }
 

@@ -40,10 +40,10 @@ pub enum Output<C> {
         /// How.
         result: Result<Reply, CallError>,
     },
-    /// An event for a watcher.
+    /// An event for watchers: all whom one notification is for, together.
     Event {
         /// Which.
-        watcher: WatcherId,
+        watchers: Vec<WatcherId>,
         /// What.
         event: Watched,
     },

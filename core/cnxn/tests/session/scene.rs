@@ -248,10 +248,10 @@ impl Scene {
     pub(crate) fn heard(&mut self) -> Vec<WatcherId> {
         let outputs = self.outputs().into_iter();
         let heard = outputs.filter_map(|output| match output {
-            Output::Event { watcher, .. } => Some(watcher),
+            Output::Event { watchers, .. } => Some(watchers),
             _ => None,
         });
-        heard.collect()
+        heard.flatten().collect()
     }
 
     pub(crate) fn lose(&mut self) {

@@ -52,6 +52,9 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("a watch that stays hears all", |p| {
         Box::pin(watches::streams(p))
     }),
+    ("what all watches hear comes in one order, once", |p| {
+        Box::pin(watches::in_one_order(p))
+    }),
     ("dropped watches are gone", |p| {
         Box::pin(watches::dropped(p))
     }),

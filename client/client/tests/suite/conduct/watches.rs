@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use zabra_client::{
-    AddWatchMode, Client, CreateMode, Error, ErrorCode, EventKind, RemoveWatchesKind, WatchStream,
-    WatchedEvent,
+    AddWatchMode, Client, CreateMode, Error, ErrorCode, EventKind, RemoveWatchesKind, SessionEvent,
+    SessionState, WatchStream, WatchedEvent,
 };
 
 use super::Place;
@@ -199,4 +199,39 @@ pub(crate) async fn removed(place: Place) {
         .await;
     assert!(none.unwrap_err().is(ErrorCode::NO_WATCHER));
     client.close().await;
+}
+
+pub(crate) async fn in_one_order(place: Place) {
+    let client = place.client().await;
+    client
+        .create("/a", "", CreateMode::Persistent)
+        .await
+        .unwrap();
+    let mut events = client.events();
+    let first = client.get_and_watch("/a").await.unwrap();
+    let second = client.get_and_watch("/a").await.unwrap();
+    let parent = client.children_and_watch("/").await.unwrap();
+    let appears = client.exists_and_watch("/b").await.unwrap();
+    client.set("/a", "1", None).await.unwrap();
+    client
+        .create("/b", "", CreateMode::Persistent)
+        .await
+        .unwrap();
+    for (kind, path) in [
+        (EventKind::NodeDataChanged, "/a"),
+        (EventKind::NodeCreated, "/b"),
+        (EventKind::NodeChildrenChanged, "/"),
+    ] {
+        // It came before the answer to the call that did it.
+        let Some(SessionEvent::Watched(event)) = events.try_next() else {
+            panic!("no event of {path}");
+        };
+        assert_eq!((event.kind(), event.path()), (Some(kind), Some(path)));
+    }
+    assert_eq!(events.try_next(), None);
+    drop((first, second, parent, appears));
+    client.close().await;
+    let closed = SessionEvent::State(SessionState::Closed);
+    assert_eq!(events.next().await, Some(closed));
+    assert_eq!(events.next().await, None);
 }
