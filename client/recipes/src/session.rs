@@ -193,7 +193,7 @@ impl Session {
         match self {
             Self::Client(client) => client.session_timeout(),
             #[cfg(test)]
-            Self::Model(_) => simulation::SESSION_TIMEOUT,
+            Self::Model(session) => session.timeout(),
         }
     }
 }

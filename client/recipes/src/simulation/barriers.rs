@@ -6,32 +6,35 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use super::{ABRUPT, NATURAL, Plan, Stage, a_while, each_seed};
 use crate::{Barrier, DoubleBarrier, Error};
 
+/// Three wait for a barrier, which is put up and lifted.
+pub(super) async fn stand(stage: &mut Stage) {
+    // They are connected before it is put up, to servers that may not have heard of it.
+    let waiters: Vec<_> = (0..3).map(|_| stage.member()).collect();
+    let owner = Barrier::new(stage.member(), "/barrier");
+    let set = owner.clone();
+    let set = tokio::spawn(async move { while set.set().await.is_err() {} });
+    stage.play(vec![set], || ()).await;
+    let is_lifted = Arc::new(AtomicBool::new(false));
+    let mut work = Vec::new();
+    for sessions in waiters {
+        let barrier = Barrier::new(sessions, "/barrier");
+        let is_lifted = Arc::clone(&is_lifted);
+        work.push(tokio::spawn(async move {
+            barrier.wait().await.unwrap();
+            assert!(is_lifted.load(SeqCst), "passed before it was lifted");
+        }));
+    }
+    work.push(tokio::spawn(async move {
+        a_while().await;
+        is_lifted.store(true, SeqCst);
+        while owner.lift().await.is_err() {}
+    }));
+    stage.play(work, || ()).await;
+}
+
 #[test]
 fn nobody_passes_a_barrier_before_it_is_lifted_and_then_all_do() {
-    each_seed(ABRUPT, async |stage| {
-        // They are connected before it is put up, to servers that may not have heard of it.
-        let waiters: Vec<_> = (0..3).map(|_| stage.member()).collect();
-        let owner = Barrier::new(stage.member(), "/barrier");
-        let set = owner.clone();
-        let set = tokio::spawn(async move { while set.set().await.is_err() {} });
-        stage.play(vec![set], || ()).await;
-        let is_lifted = Arc::new(AtomicBool::new(false));
-        let mut work = Vec::new();
-        for sessions in waiters {
-            let barrier = Barrier::new(sessions, "/barrier");
-            let is_lifted = Arc::clone(&is_lifted);
-            work.push(tokio::spawn(async move {
-                barrier.wait().await.unwrap();
-                assert!(is_lifted.load(SeqCst), "passed before it was lifted");
-            }));
-        }
-        work.push(tokio::spawn(async move {
-            a_while().await;
-            is_lifted.store(true, SeqCst);
-            while owner.lift().await.is_err() {}
-        }));
-        stage.play(work, || ()).await;
-    });
+    each_seed(ABRUPT, stand);
 }
 
 /// Three members of a double barrier, and of another one.

@@ -24,6 +24,10 @@ pub(crate) struct Ensemble {
     lines: BTreeMap<i64, Line>,
     /// Whether `sync` waits for what the leader has, as it must.
     pub(crate) syncs: bool,
+    /// Whether clients with a new connection are told what they missed, as they must be.
+    pub(crate) tells_missed: bool,
+    /// What clients take for the timeout of their sessions.
+    pub(crate) told_timeout: Duration,
     /// Everything that happened, for comparing two runs.
     pub(crate) history: String,
 }
@@ -37,6 +41,8 @@ pub(crate) struct Line {
     pub(crate) is_alive: bool,
     /// When a server heard the client last, while there is no link that works.
     pub(crate) heard: Instant,
+    /// How long after that the client finds no server.
+    pub(crate) away: Duration,
     /// What the client knows.
     pub(crate) state: SessionState,
     pub(crate) states: broadcast::Sender<SessionState>,
@@ -142,6 +148,8 @@ impl Ensemble {
             log: Vec::new(),
             lines: BTreeMap::new(),
             syncs: true,
+            tells_missed: true,
+            told_timeout: SESSION_TIMEOUT,
             history: String::new(),
         }
     }
@@ -163,6 +171,7 @@ impl Ensemble {
             link: Link::Up,
             is_alive: true,
             heard: Instant::now(),
+            away: Duration::ZERO,
             state: SessionState::Connected,
             states: broadcast::Sender::new(64),
             asked: VecDeque::new(),
@@ -326,6 +335,11 @@ impl Ensemble {
         self.history.push_str(&format!("{id} hears\n"));
     }
 
+    /// For so long after the next fault the client finds no server.
+    pub(crate) fn keep_away(&mut self, id: i64, away: Duration) {
+        self.line_mut(id).away = away;
+    }
+
     /// The connection breaks after so many more requests were served; their answers are lost.
     pub(crate) fn cut(&mut self, id: i64, served: usize) {
         self.go_silent(id, served);
@@ -362,11 +376,12 @@ impl Ensemble {
         for txn in &self.log[..zxid as usize] {
             seen.apply(txn);
         }
+        let tells_missed = self.tells_missed;
         let line = self.line_mut(id);
         if line.is_alive {
             line.seen = seen;
             line.link = Link::Up;
-            line.set_watches();
+            line.set_watches(tells_missed);
             line.tell_state(SessionState::Connected);
             return;
         }
@@ -528,7 +543,7 @@ impl Line {
     }
 
     /// The client names its watches on a new connection, and is told what it missed.
-    fn set_watches(&mut self) {
+    fn set_watches(&mut self, tells_missed: bool) {
         // Whose answer was lost, or who was dropped, is not known to the client.
         self.watchers.retain(|_, watcher| !watcher.tell.is_closed());
         for (number, watcher) in &mut self.watchers {
@@ -540,7 +555,7 @@ impl Line {
                 (Watched::Children, Some(stat)) => stat.pzxid > self.heard_zxid,
             };
             watcher.is_armed = !missed;
-            if missed {
+            if missed && tells_missed {
                 self.answers.push_back(Answer::Event(*number));
             }
         }

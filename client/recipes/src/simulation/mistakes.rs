@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::barriers::stand;
 use super::locks::{Inside, NEARLY_LAST, contend};
 use super::{NATURAL, Plan, Stage, one_seed};
 use crate::claim::{Claim, Names};
@@ -177,4 +178,31 @@ fn that_a_sum_is_read_without_a_sync_is_seen() {
         });
         stage.play(vec![add], || ()).await;
     }));
+}
+
+#[test]
+fn that_a_barrier_is_believed_to_be_lifted_without_a_sync_is_seen() {
+    let plan = Plan {
+        syncs: false,
+        ..NATURAL
+    };
+    assert!(is_seen(plan, stand));
+}
+
+#[test]
+fn that_a_guard_is_believed_longer_than_its_session_lives_is_seen() {
+    let plan = Plan {
+        knows_timeout: false,
+        ..NATURAL
+    };
+    assert!(is_seen(plan, async |stage| contend(stage, 4, 2).await));
+}
+
+#[test]
+fn that_nobody_hears_what_happened_without_a_connection_is_seen() {
+    let plan = Plan {
+        tells_missed: false,
+        ..NATURAL
+    };
+    assert!(is_seen(plan, async |stage| contend(stage, 4, 2).await));
 }

@@ -44,6 +44,10 @@ struct Plan {
     sticks: bool,
     /// `sync` does what it says.
     syncs: bool,
+    /// Clients hear what they missed while they had no connection.
+    tells_missed: bool,
+    /// Clients know how long their sessions live.
+    knows_timeout: bool,
 }
 
 /// Sessions end by time only.
@@ -54,6 +58,8 @@ const NATURAL: Plan = Plan {
     vandal: false,
     sticks: true,
     syncs: true,
+    tells_missed: true,
+    knows_timeout: true,
 };
 /// Sessions end at any time.
 const ABRUPT: Plan = Plan {
@@ -96,6 +102,10 @@ fn one_seed(seed: u64, plan: Plan, play: &impl AsyncFn(&mut Stage)) -> String {
     runtime.block_on(async {
         let mut ensemble = Ensemble::new(Tree::new(plan.sticks));
         ensemble.syncs = plan.syncs;
+        ensemble.tells_missed = plan.tells_missed;
+        if !plan.knows_timeout {
+            ensemble.told_timeout = SESSION_TIMEOUT * 36;
+        }
         let mut random = fastrand::Rng::with_seed(seed);
         let mut stage = Stage {
             ensemble: Arc::new(Mutex::new(ensemble)),
@@ -121,9 +131,13 @@ impl Drop for Blame {
     }
 }
 
-/// Some time, by the seed.
+/// Some time, by the seed; sometimes longer than a session lives without a connection.
 async fn a_while() {
-    let time = Duration::from_millis(fastrand::u64(0..8));
+    let longest = match fastrand::u8(0..6) {
+        0 => SESSION_TIMEOUT * 3 / 2,
+        _ => SESSION_TIMEOUT / 8,
+    };
+    let time = Duration::from_micros(fastrand::u64(0..longest.as_micros() as u64));
     let passed = tokio::time::timeout(time, std::future::pending::<()>());
     drop(passed.await);
 }
@@ -197,16 +211,6 @@ impl Stage {
         for line in ensemble.lines() {
             choices.extend(moves(line, &ensemble.tree).map(|next| (line.id(), next)));
         }
-        if self.plan.cuts_only {
-            let late = |line: &&Line| {
-                line.link == Link::Down && line.heard.elapsed() > SESSION_TIMEOUT / 2
-            };
-            let late = ensemble
-                .lines()
-                .find(late)
-                .map(|line| (line.id(), Next::Reconnect));
-            choices = late.map_or(choices, |late| vec![late]);
-        }
         if choices.is_empty() {
             return false;
         }
@@ -236,6 +240,12 @@ impl Stage {
         let id = up[self.random.usize(0..up.len())];
         let served = self.random.usize(0..=ensemble.line(id).asked());
         let ephemerals = ensemble.tree.ephemerals(None);
+        let away_max = match self.plan.cuts_only {
+            true => SESSION_TIMEOUT / 2,
+            false => SESSION_TIMEOUT * 2,
+        };
+        let away = self.random.u64(0..away_max.as_millis() as u64);
+        ensemble.keep_away(id, Duration::from_millis(away));
         match self.random.u8(0..8) {
             0..4 => ensemble.cut(id, served),
             _ if self.plan.cuts_only => ensemble.cut(id, served),
@@ -260,14 +270,18 @@ enum Next {
 
 /// What is more likely stands in it more often.
 fn moves(line: &Line, tree: &Tree) -> impl Iterator<Item = Next> + use<> {
-    let is_up = line.link == Link::Up;
+    let (is_up, is_down) = (line.link == Link::Up, line.link == Link::Down);
     let of = |next: Next, weight: usize, is_possible: bool| {
         std::iter::repeat_n(next, if is_possible { weight } else { 0 })
     };
     of(Next::Serve, 4, is_up && line.has_asked())
         .chain(of(Next::Deliver, 4, is_up && line.has_answers()))
         .chain(of(Next::Advance, 2, is_up && line.lags(tree)))
-        .chain(of(Next::Reconnect, 1, line.link == Link::Down))
+        .chain(of(
+            Next::Reconnect,
+            4,
+            is_down && line.heard.elapsed() >= line.away,
+        ))
 }
 
 /// How far the clock goes from step to step.

@@ -1,6 +1,7 @@
 //! A client's end of a session of the model.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot};
 use zabra_client::{CreateMode, Created, Error as ClientError, ErrorCode, SessionState, Stat};
@@ -192,6 +193,10 @@ impl Session {
 
     pub(crate) fn state(&self) -> SessionState {
         self.lock().line(self.id).state
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.lock().told_timeout
     }
 
     pub(crate) fn states(&self) -> States {

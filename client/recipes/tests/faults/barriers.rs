@@ -15,7 +15,7 @@ on_one_server_and_on_three!(
 async fn nobody_passes_before_it_is_lifted_and_then_all_do_under_every_fault(mut scene: Scene) {
     for round in 0..rounds() {
         let owner = Barrier::new(scene.direct().await, "/barriers/one");
-        within(owner.set()).await.unwrap();
+        scene.within(owner.set()).await.unwrap();
         let passed = Arc::new(AtomicUsize::new(0));
         let mut waiting = Vec::new();
         for member in &scene.members {
@@ -28,9 +28,9 @@ async fn nobody_passes_before_it_is_lifted_and_then_all_do_under_every_fault(mut
         }
         let (fault, _) = scene.strike().await;
         assert_eq!(passed.load(Ordering::SeqCst), 0, "round {round}, {fault:?}");
-        within(owner.lift()).await.unwrap();
+        scene.within(owner.lift()).await.unwrap();
         for waiting in waiting {
-            within(waiting).await.unwrap();
+            scene.within(waiting).await.unwrap();
         }
     }
 }

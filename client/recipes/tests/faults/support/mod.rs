@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
-use zabra_client::{Client, Error};
+use zabra_client::{Client, CreateMode, Error};
 use zabra_recipes::Sessions;
 
 use self::proxy::Proxy;
@@ -61,6 +61,7 @@ pub(crate) struct Scene {
     servers: Servers,
     pub(crate) members: Vec<Member>,
     pub(crate) random: fastrand::Rng,
+    pulse: Option<JoinHandle<()>>,
     /// One ensemble runs at a time: servers that wait long for a processor take each other for dead.
     _turn: Option<MutexGuard<'static, ()>>,
 }
@@ -89,8 +90,12 @@ impl Scene {
             servers: Servers::start(servers),
             members: Vec::new(),
             random: fastrand::Rng::with_seed(seed()),
+            pulse: None,
             _turn: turn,
         };
+        if servers > 1 {
+            scene.pulse = Some(tokio::spawn(pulse(scene.address())));
+        }
         for _ in 0..members {
             let member = scene.member().await;
             scene.members.push(member);
@@ -111,6 +116,7 @@ impl Scene {
         Member { proxy, sessions }
     }
 
+    /// What to give to a client that knows all servers.
     fn address(&self) -> String {
         let addresses = self.servers.addresses().into_iter();
         let addresses: Vec<String> = addresses.map(|address| address.to_string()).collect();
@@ -172,10 +178,70 @@ impl Scene {
             .collect();
         let (fault, member) = self.strike().await;
         for worker in workers {
-            let end = tokio::time::timeout(PATIENCE, worker).await;
-            let end =
-                end.unwrap_or_else(|_| panic!("round {round}: stuck by {fault:?} of {member}"));
+            let end = self.within(worker).await;
             end.unwrap_or_else(|error| panic!("round {round}, {fault:?} of {member}: {error}"));
+        }
+    }
+
+    /// Waits for something that must not take long; shows the scene when it does.
+    pub(crate) async fn within<F: Future>(&self, future: F) -> F::Output {
+        match tokio::time::timeout(PATIENCE, future).await {
+            Ok(output) => output,
+            Err(_) => {
+                self.show().await;
+                panic!("stuck");
+            }
+        }
+    }
+
+    /// Who is connected, what the servers say, and all znodes with their owners.
+    async fn show(&self) {
+        for (number, member) in self.members.iter().enumerate() {
+            let client = member.sessions.client().await;
+            let of = |client: Client| (client.session().0, client.state());
+            eprintln!("member {number}: {:x?}", client.map(of));
+        }
+        for address in self.servers.addresses() {
+            for word in ["srvr", "cons", "wchp"] {
+                let answer = server::word(address, word).await.unwrap_or_default();
+                eprintln!("-- {address} {word}\n{answer}");
+            }
+        }
+        let client = self.direct().await;
+        let mut paths = vec!["/".to_owned()];
+        while let Some(path) = paths.pop() {
+            let Ok((names, stat)) = client.children_and_stat(&path).await else {
+                continue;
+            };
+            eprintln!("{path} {:#x} {:#x}", stat.ephemeral_owner, stat.czxid);
+            let above = path.trim_end_matches('/');
+            paths.extend(names.iter().map(|name| format!("{above}/{name}")));
+        }
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if let Some(pulse) = &self.pulse {
+            pulse.abort();
+        }
+    }
+}
+
+/// Writes all the time, as somebody always does. Where nobody writes, a leader whose only active learner is killed after it was
+/// asked whether it follows still, and that has another one in time, leaves a `sync` unanswered until the next write.
+async fn pulse(address: String) {
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        let builder = Client::builder(&address).connect_timeout(PATIENCE);
+        let Ok(client) = builder.connect().await else {
+            continue;
+        };
+        while !client.state().is_final() {
+            tick.tick().await;
+            // Whatever becomes of it: there is a next one.
+            let _ = client.create("/pulse", "", CreateMode::Persistent).await;
+            let _ = client.set("/pulse", "", None).await;
         }
     }
 }

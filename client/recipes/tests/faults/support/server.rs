@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
 /// Servers that can be killed and started again on the same data and ports.
@@ -74,6 +75,22 @@ impl Servers {
     }
 }
 
+impl Drop for Servers {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for server in &self.members {
+                let log = std::fs::read_to_string(server.home.join("log")).unwrap_or_default();
+                let last = log.lines().rev().take(LINES_SHOWN).collect::<Vec<_>>();
+                let last: Vec<&str> = last.into_iter().rev().collect();
+                eprintln!("-- {}\n{}", server.home.display(), last.join("\n"));
+            }
+        }
+    }
+}
+
+/// How much of each server's log is shown after a failure.
+const LINES_SHOWN: usize = 40;
+
 impl Server {
     fn stop(&mut self) {
         self.child.kill().unwrap();
@@ -106,8 +123,17 @@ impl KeptPort {
     }
 }
 
+/// What a server says to a four-letter word.
+pub(crate) async fn word(address: SocketAddr, word: &str) -> std::io::Result<String> {
+    let mut socket = tokio::net::TcpStream::connect(address).await?;
+    socket.write_all(word.as_bytes()).await?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
 /// Short ticks for short sessions, and much patience between servers on a busy machine.
-const CONFIG: &str = "tickTime=100\ninitLimit=200\nsyncLimit=100\nminSessionTimeout=200\nmaxClientCnxns=0\n\
+const CONFIG: &str = "tickTime=100\n4lw.commands.whitelist=*\ninitLimit=200\nsyncLimit=100\nminSessionTimeout=200\nmaxClientCnxns=0\n\
                       admin.enableServer=false\nclientPortAddress=127.0.0.1\nextendedTypesEnabled=true\n\
                       znode.container.checkIntervalMs=600000\n";
 
