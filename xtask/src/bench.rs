@@ -2,8 +2,8 @@
 //!
 //! Both servers run on this machine in the same sitting and are asked in turn, so that what is compared are ratios and not
 //! moods of the machine. The load comes from `zabra bench`; [`server`] starts and ends the servers, [`rows`] knows what is
-//! measured and which bar it is held against, [`ensemble`] the same for three servers, [`table`] writes it down. Other peers
-//! are not here, nor what happens when servers fail: see the suite `gap` of `cargo xtask interop`.
+//! measured and which bar it is held against, [`ensemble`] the same for three servers, [`table`] writes it down. A third peer, spreads
+//! and plots are in [`crate::referee`]; what happens when servers fail is told by the suite `gap` of `cargo xtask interop`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,11 +16,11 @@ use crate::workspace::Workspace;
 use crate::{interop, shell};
 
 mod client;
-mod ensemble;
-mod generator;
-mod rows;
-mod server;
-mod table;
+pub(crate) mod ensemble;
+pub(crate) mod generator;
+pub(crate) mod rows;
+pub(crate) mod server;
+pub(crate) mod table;
 
 use generator::Generator;
 use server::{Kind, Place};
@@ -100,9 +100,7 @@ struct Bench {
 /// `cargo xtask bench`.
 pub(crate) fn report(workspace: &Workspace, args: &Args) -> anyhow::Result<bool> {
     let args = args.clone().settled();
-    if std::env::var_os("ZABRA_BIN").is_none() {
-        build(workspace)?;
-    }
+    build(workspace)?;
     if args.rows == [Rows::Client] {
         return client::report(workspace, &args);
     }
@@ -130,7 +128,11 @@ pub(crate) fn report(workspace: &Workspace, args: &Args) -> anyhow::Result<bool>
     Ok(true)
 }
 
-fn build(workspace: &Workspace) -> anyhow::Result<()> {
+/// Builds the server, unless `$ZABRA_BIN` names one.
+pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
+    if std::env::var_os("ZABRA_BIN").is_some() {
+        return Ok(());
+    }
     let mut cargo = shell::cargo(workspace);
     cargo.args(["build", "--release", "--locked", "-p", "zabra"]);
     shell::run(&mut cargo, BUILD_LIMIT)?.checked("the release build")?;
@@ -138,7 +140,7 @@ fn build(workspace: &Workspace) -> anyhow::Result<()> {
 }
 
 /// The folder with the jars of Apache ZooKeeper, which the interop suites install on their first run.
-fn provide_apache(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+pub(crate) fn provide_apache(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let jars = workspace.target.join("interop").join("apache-3.9");
     if !jars.join("stamp").is_file() {
         interop::build(workspace)?;
@@ -153,4 +155,4 @@ fn provide_apache(workspace: &Workspace) -> anyhow::Result<PathBuf> {
 }
 
 /// For a build from a cold cache on a slow machine.
-const BUILD_LIMIT: Duration = Duration::from_secs(45 * 60);
+pub(crate) const BUILD_LIMIT: Duration = Duration::from_secs(45 * 60);

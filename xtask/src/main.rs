@@ -15,8 +15,10 @@ mod deny;
 mod evidence;
 mod fuzz;
 mod gate;
+mod instructions;
 mod interop;
 mod mutants;
+mod referee;
 mod shell;
 mod sim;
 mod stage;
@@ -73,6 +75,10 @@ enum Task {
     Evidence,
     /// Measure Zabra and Apache ZooKeeper side by side
     Bench(bench::Args),
+    /// Measure Zabra, Apache ZooKeeper and etcd in one sitting, and tell where Zabra loses
+    Referee(referee::Args),
+    /// Count the instructions of the hot paths, and compare them with benches/instructions.txt
+    Instructions(instructions::Args),
 }
 
 fn main() -> ExitCode {
@@ -104,5 +110,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Mutants(args) => mutants::report(&workspace, &args),
         Task::Evidence => evidence::report(&workspace),
         Task::Bench(args) => bench::report(&workspace, &args),
+        Task::Referee(args) => referee::report(&workspace, &args),
+        Task::Instructions(args) => instructions::report(&workspace, &args),
     }
 }

@@ -3,30 +3,27 @@
 //! They share two cores and one disk, and there is no network: the figures are of the work that an ensemble does for a
 //! request, not of round trips.
 
-use std::fmt::Write as _;
-use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
 use super::Bench;
-use super::generator::Target;
+use super::generator::{Generator, Target};
 use super::rows::{LOADS, load, warm};
-use super::server::{CONFIG, Kind, START_LIMIT, free_port};
+use super::server::{Kind, Place, Ports, START_LIMIT, Seat, free_port};
 use super::table::{Bar, Comparison};
 
 /// Bars of each load, in operations per second over Apache's; the first set is on the leader (design 6).
-const GET: [Bar; 3] = [Bar::None, Bar::None, Bar::RatioFrom(7.0)];
-const SET: [Bar; 3] = [
+pub(crate) const GET: [Bar; 3] = [Bar::None, Bar::None, Bar::RatioFrom(7.0)];
+pub(crate) const SET: [Bar; 3] = [
     Bar::RatioFrom(2.5),
     Bar::RatioFrom(3.0),
     Bar::RatioFrom(6.0),
 ];
-const MIX: [Bar; 3] = [Bar::None, Bar::None, Bar::RatioFrom(8.0)];
+pub(crate) const MIX: [Bar; 3] = [Bar::None, Bar::None, Bar::RatioFrom(8.0)];
 
 /// How many servers.
 const SERVERS: usize = 3;
@@ -35,11 +32,17 @@ const SERVERS: usize = 3;
 pub(super) fn measure(bench: &Bench, comparison: &mut Comparison) -> anyhow::Result<()> {
     let [apache, subject] = bench.kinds();
     let ensembles = [
-        Ensemble::start(bench, apache, "three")?,
-        Ensemble::start(bench, subject, "three-more")?,
+        Ensemble::start(&bench.place, &bench.generator, apache, "three", SERVERS)?,
+        Ensemble::start(
+            &bench.place,
+            &bench.generator,
+            subject,
+            "three-more",
+            SERVERS,
+        )?,
     ];
     for ensemble in &ensembles {
-        warm(bench, &ensemble.target())?;
+        warm(&bench.generator, &ensemble.target(), bench.args.quick)?;
     }
     for (operation, bars) in [("get", GET), ("set", SET), ("mix", MIX)] {
         for ((sessions, depth), bar) in LOADS.into_iter().zip(bars) {
@@ -57,8 +60,8 @@ pub(super) fn measure(bench: &Bench, comparison: &mut Comparison) -> anyhow::Res
     Ok(())
 }
 
-/// Servers that are members of one ensemble. They are killed when it is dropped.
-struct Ensemble {
+/// Servers that are members of one ensemble, or one that stands alone. They are killed when it is dropped.
+pub(crate) struct Ensemble {
     kind: Kind,
     members: Vec<Member>,
 }
@@ -69,20 +72,23 @@ struct Member {
 }
 
 impl Ensemble {
-    /// Starts them on empty directories and waits until each answers.
-    fn start(bench: &Bench, kind: Kind, role: &str) -> anyhow::Result<Self> {
-        let folder = bench
-            .place
-            .runs
-            .join(format!("{role}-{kind}").to_lowercase());
-        let mut lines = String::new();
-        let mut ports = Vec::new();
+    /// Starts so many on empty directories and waits until each answers.
+    pub(crate) fn start(
+        place: &Place,
+        generator: &Generator,
+        kind: Kind,
+        role: &str,
+        servers: usize,
+    ) -> anyhow::Result<Self> {
+        let folder = place.runs.join(format!("{role}-{kind}").to_lowercase());
+        let mut seats = Vec::new();
         let mut taken = Vec::new();
-        for id in 1..=SERVERS {
-            let [client, quorum, election] =
-                [take(&mut taken)?, take(&mut taken)?, take(&mut taken)?];
-            writeln!(lines, "server.{id}=127.0.0.1:{quorum}:{election}")?;
-            ports.push(client);
+        for _ in 0..servers {
+            seats.push(Ports {
+                client: take(&mut taken)?,
+                quorum: take(&mut taken)?,
+                election: take(&mut taken)?,
+            });
         }
         // Held until here so that no two are the same.
         drop(taken);
@@ -90,10 +96,15 @@ impl Ensemble {
             kind,
             members: Vec::new(),
         };
-        for (at, port) in ports.into_iter().enumerate() {
-            let folder = folder.join((at + 1).to_string());
-            let member = Member::start(bench, kind, &folder, at + 1, port, &lines)?;
-            ensemble.members.push(member);
+        for (at, ports) in seats.iter().enumerate() {
+            let seat = Seat {
+                folder: folder.join((at + 1).to_string()),
+                at,
+                ports: &seats,
+            };
+            let child = place.spawn(kind, &[], &seat)?;
+            let port = ports.client;
+            ensemble.members.push(Member { port, child });
         }
         let work = format!("ready --within {START_LIMIT}");
         for member in &ensemble.members {
@@ -102,13 +113,13 @@ impl Ensemble {
                 ports: vec![member.port],
                 pids: vec![member.child.id()],
             };
-            bench.generator.run(&target, &work)?;
+            generator.run(&target, &work)?;
         }
         Ok(ensemble)
     }
 
     /// All of them.
-    fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         Target {
             kind: self.kind,
             ports: self.members.iter().map(|member| member.port).collect(),
@@ -121,11 +132,11 @@ impl Ensemble {
     }
 
     /// Sessions on the leader; the time of all counts.
-    fn leader(&self) -> anyhow::Result<Target> {
+    pub(crate) fn leader(&self) -> anyhow::Result<Target> {
         let until = Instant::now() + Duration::from_secs(START_LIMIT);
         while Instant::now() < until {
             for member in &self.members {
-                if says_that_it_leads(member.port)? {
+                if says_that_it_leads(self.kind, member.port)? {
                     let ports = vec![member.port];
                     return Ok(Target {
                         ports,
@@ -135,39 +146,6 @@ impl Ensemble {
             }
         }
         bail!("no server of {} leads", self.kind)
-    }
-}
-
-impl Member {
-    fn start(
-        bench: &Bench,
-        kind: Kind,
-        folder: &Path,
-        id: usize,
-        port: u16,
-        lines: &str,
-    ) -> anyhow::Result<Self> {
-        let data = folder.join("data");
-        fs::create_dir_all(&data)?;
-        fs::write(data.join("myid"), format!("{id}\n"))?;
-        let config = folder.join("zoo.cfg");
-        let text = format!(
-            "{CONFIG}dataDir={}\nclientPort={port}\n{lines}",
-            data.display()
-        );
-        fs::write(&config, text)?;
-        let log = File::create(folder.join("log"))?;
-        let child = bench
-            .place
-            .command(kind, &[])
-            .arg(&config)
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("cannot start {kind}"))?;
-        Ok(Self { port, child })
     }
 }
 
@@ -186,10 +164,22 @@ fn take(taken: &mut Vec<std::net::TcpListener>) -> anyhow::Result<u16> {
     Ok(port)
 }
 
-fn says_that_it_leads(port: u16) -> anyhow::Result<bool> {
+fn says_that_it_leads(kind: Kind, port: u16) -> anyhow::Result<bool> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.write_all(b"srvr")?;
+    let question: &[u8] = match kind {
+        Kind::Etcd => {
+            b"POST /v3/maintenance/status HTTP/1.0\r\nHost: etcd\r\nContent-Length: 2\r\n\r\n{}"
+        }
+        Kind::Apache | Kind::Zabra => b"srvr",
+    };
+    stream.write_all(question)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    Ok(answer.contains("Mode: leader"))
+    if kind != Kind::Etcd {
+        return Ok(answer.contains("Mode: leader") || answer.contains("Mode: standalone"));
+    }
+    // It names the leader, and itself.
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let status: serde_json::Value = serde_json::from_str(body).context("etcd's status")?;
+    Ok(!status["leader"].is_null() && status["leader"] == status["header"]["member_id"])
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Context;
 
-use super::generator::Target;
+use super::generator::{Generator, Target};
 use super::server::{Kind, Server};
 use super::table::{Bar, Comparison, Row};
 use super::{Bench, Rows, ensemble};
@@ -84,7 +84,7 @@ fn warm_servers(bench: &Bench, comparison: &mut Comparison) -> anyhow::Result<()
             .server,
     ];
     for server in &servers {
-        warm(bench, &server.target())?;
+        warm(&bench.generator, &server.target(), bench.args.quick)?;
     }
     let operations = [
         (Rows::Get, "get", GET),
@@ -111,8 +111,8 @@ fn warm_servers(bench: &Bench, comparison: &mut Comparison) -> anyhow::Result<()
 }
 
 /// Puts load on a server until its rate is flat: a JVM compiles what it runs often.
-pub(super) fn warm(bench: &Bench, server: &Target) -> anyhow::Result<()> {
-    let rounds = if bench.args.quick { 1 } else { WARM_UP_ROUNDS };
+pub(crate) fn warm(generator: &Generator, server: &Target, quick: bool) -> anyhow::Result<()> {
+    let rounds = if quick { 1 } else { WARM_UP_ROUNDS };
     let mut best = 0.0_f64;
     for round in 1..=rounds {
         let mut rate = 0.0;
@@ -122,9 +122,7 @@ pub(super) fn warm(bench: &Bench, server: &Target) -> anyhow::Result<()> {
             "get -n 64 -d 32",
             "mix -n 64",
         ] {
-            let run = bench
-                .generator
-                .run(server, &format!("{work} --warm-up 0 --duration 2"))?;
+            let run = generator.run(server, &format!("{work} --warm-up 0 --duration 2"))?;
             rate += run.of("ops_per_second")?;
         }
         println!(
@@ -398,7 +396,7 @@ fn push(
 }
 
 /// The value in the middle; of two, the lower one.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values
         .get(values.len().saturating_sub(1) / 2)
@@ -407,19 +405,19 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Sessions and requests outstanding in each.
-pub(super) const LOADS: [(u32, u32); 3] = [(1, 1), (64, 1), (64, 32)];
+pub(crate) const LOADS: [(u32, u32); 3] = [(1, 1), (64, 1), (64, 32)];
 /// Bars of each load, in operations per second over Apache's.
-const GET: [Bar; 3] = [
+pub(crate) const GET: [Bar; 3] = [
     Bar::RatioFrom(2.5),
     Bar::RatioFrom(2.5),
     Bar::RatioFrom(7.0),
 ];
-const SET: [Bar; 3] = [
+pub(crate) const SET: [Bar; 3] = [
     Bar::RatioFrom(2.0),
     Bar::RatioFrom(2.0),
     Bar::RatioFrom(6.0),
 ];
-const MIX: [Bar; 3] = [Bar::None, Bar::None, Bar::None];
+pub(crate) const MIX: [Bar; 3] = [Bar::None, Bar::None, Bar::None];
 /// At most so many rounds of warming up, of 8 s each.
 const WARM_UP_ROUNDS: u32 = 12;
 /// A round that is not faster than this, over the best before, says that the rate is flat.

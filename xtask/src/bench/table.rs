@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 
 /// A value that is asked for, of the subject or of its ratio to Apache's.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Bar {
+pub(crate) enum Bar {
     /// Nothing is asked for.
     None,
     /// The ratio is so large or larger.
@@ -24,19 +24,41 @@ pub(super) enum Bar {
     To(f64),
 }
 
+impl Bar {
+    /// Whether a value reaches it beside Apache's; `None` when nothing is asked for.
+    pub(crate) fn is_reached(self, subject: f64, apache: f64) -> Option<bool> {
+        match self {
+            Self::None => None,
+            Self::RatioFrom(bar) => Some(subject / apache >= bar),
+            Self::RatioTo(bar) => Some(subject / apache <= bar),
+            Self::To(bar) => Some(subject <= bar),
+        }
+    }
+
+    /// For people; empty when nothing is asked for.
+    pub(crate) fn spelled(self, unit: &str) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::RatioFrom(bar) => format!("≥ {}×", number(bar)),
+            Self::RatioTo(bar) => format!("≤ {}×", number(bar)),
+            Self::To(bar) => format!("≤ {} {unit}", number(bar)),
+        }
+    }
+}
+
 /// One measure.
 #[derive(Debug, Clone)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// What was measured.
-    pub(super) measure: String,
+    pub(crate) measure: String,
     /// Its unit.
-    pub(super) unit: &'static str,
+    pub(crate) unit: &'static str,
     /// Apache's value.
-    pub(super) apache: f64,
+    pub(crate) apache: f64,
     /// The subject's.
-    pub(super) subject: f64,
+    pub(crate) subject: f64,
     /// What the subject is held against.
-    pub(super) bar: Bar,
+    pub(crate) bar: Bar,
 }
 
 impl Row {
@@ -46,21 +68,11 @@ impl Row {
 
     /// Whether the bar is reached, if there is one.
     fn is_reached(&self) -> Option<bool> {
-        match self.bar {
-            Bar::None => None,
-            Bar::RatioFrom(bar) => Some(self.ratio() >= bar),
-            Bar::RatioTo(bar) => Some(self.ratio() <= bar),
-            Bar::To(bar) => Some(self.subject <= bar),
-        }
+        self.bar.is_reached(self.subject, self.apache)
     }
 
     fn bar(&self) -> String {
-        match self.bar {
-            Bar::None => String::new(),
-            Bar::RatioFrom(bar) => format!("≥ {}×", number(bar)),
-            Bar::RatioTo(bar) => format!("≤ {}×", number(bar)),
-            Bar::To(bar) => format!("≤ {} {}", number(bar), self.unit),
-        }
+        self.bar.spelled(self.unit)
     }
 
     fn to_markdown(&self) -> String {
@@ -94,9 +106,8 @@ impl Row {
 }
 
 /// All that was measured, and on what.
-pub(super) struct Comparison {
-    machine: String,
-    commit: String,
+pub(crate) struct Comparison {
+    origin: Origin,
     subject: Kind,
     method: String,
     rows: Vec<Row>,
@@ -105,19 +116,10 @@ pub(super) struct Comparison {
 
 impl Comparison {
     /// An empty one.
-    pub(super) fn new(workspace: &Workspace, args: &Args) -> anyhow::Result<Self> {
-        let mut git = Command::new("git");
-        git.current_dir(&workspace.root)
-            .args(["describe", "--always", "--dirty"]);
-        let commit = git.output().context("cannot run git")?.stdout;
-        let load = fs::read_to_string("/proc/loadavg")?;
-        let busy = load.split(' ').next().unwrap_or_default();
+    pub(crate) fn new(workspace: &Workspace, args: &Args) -> anyhow::Result<Self> {
+        let origin = Origin::of(workspace)?;
         let mut notes = Vec::new();
-        if busy.parse().unwrap_or(0.0) > BUSY {
-            let what =
-                "The machine had other work at the start: only large differences mean something.";
-            notes.push(what.to_owned());
-        }
+        notes.extend(origin.warning());
         let (passes, seconds, znodes) = (args.passes, args.seconds, args.znodes);
         let quick = if args.quick {
             "A quick run: it says little about speed. "
@@ -125,40 +127,40 @@ impl Comparison {
             ""
         };
         Ok(Self {
-            machine: machine()?,
-            commit: String::from_utf8_lossy(&commit).trim().to_owned(),
             subject: args.subject,
             method: format!(
                 "{quick}Each value is the median of {passes} × {seconds} s, the servers in turn, every write synced to disk, {znodes} \
                  znodes where there are many. n × d is sessions × requests outstanding in each. Client and server share the \
-                 machine, whose load average was {busy} at the start."
+                 machine, whose load average was {} at the start.",
+                origin.load_average
             ),
+            origin,
             rows: Vec::new(),
             notes,
         })
     }
 
     /// Adds a row, and prints it so that one sees what goes on.
-    pub(super) fn push(&mut self, row: Row) {
+    pub(crate) fn push(&mut self, row: Row) {
         print!("{}", row.to_markdown());
         self.rows.push(row);
     }
 
     /// Adds something that one must know to read the table.
-    pub(super) fn note(&mut self, note: String) {
+    pub(crate) fn note(&mut self, note: String) {
         println!("{note}");
         self.notes.push(note);
     }
 
     /// For people.
-    pub(super) fn to_markdown(&self) -> String {
+    pub(crate) fn to_markdown(&self) -> String {
         let subject = self.subject;
         let mut text = format!("# {subject} beside Apache ZooKeeper 3.9\n\n");
         // Writing into a string cannot fail.
         let _ = writeln!(
             text,
             "Commit {} on {}.\n\n{}\n",
-            self.commit, self.machine, self.method
+            self.origin.commit, self.origin.machine, self.method
         );
         let _ = writeln!(
             text,
@@ -176,11 +178,47 @@ impl Comparison {
     }
 
     /// For programs.
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let rows: Vec<Value> = self.rows.iter().map(Row::to_json).collect();
         json!({
-            "subject": self.subject.to_string(), "commit": self.commit, "machine": self.machine,
+            "subject": self.subject.to_string(), "commit": self.origin.commit, "machine": self.origin.machine,
             "method": self.method, "rows": rows, "notes": self.notes,
+        })
+    }
+}
+
+/// What was measured, on what, and beside what else.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// Processor, cores, kernel.
+    pub(crate) machine: String,
+    /// As git describes it.
+    pub(crate) commit: String,
+    /// Of the last minute before.
+    pub(crate) load_average: f64,
+}
+
+impl Origin {
+    /// Of this checkout and this machine, now.
+    pub(crate) fn of(workspace: &Workspace) -> anyhow::Result<Self> {
+        let mut git = Command::new("git");
+        git.current_dir(&workspace.root)
+            .args(["describe", "--always", "--dirty"]);
+        let commit = git.output().context("cannot run git")?.stdout;
+        let load = fs::read_to_string("/proc/loadavg")?;
+        let minute = load.split(' ').next().unwrap_or_default();
+        Ok(Self {
+            machine: machine()?,
+            commit: String::from_utf8_lossy(&commit).trim().to_owned(),
+            load_average: minute.parse().unwrap_or(0.0),
+        })
+    }
+
+    /// What to say when others had work for the machine.
+    pub(crate) fn warning(&self) -> Option<String> {
+        (self.load_average > BUSY).then(|| {
+            "The machine had other work at the start: only large differences mean something."
+                .to_owned()
         })
     }
 }
@@ -198,7 +236,7 @@ fn machine() -> anyhow::Result<String> {
 }
 
 /// Three digits that count, commas between thousands.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value.abs() < 99.95 {
         let digits = if value.abs() < 9.995 { 2 } else { 1 };
         return format!("{value:.digits$}");

@@ -1,0 +1,66 @@
+//! The work that every request does, in pieces that can be repeated: `cargo bench` in this folder times them, `cargo xtask
+//! instructions` counts what they execute and compares it with `instructions.txt`.
+//!
+//! Each piece leaves what it works on as it found it, so that its cost does not depend on how often it is done. Nothing here
+//! touches a disk or a socket: what a system call costs is for `cargo xtask bench`.
+
+mod codec;
+mod tree;
+mod watch;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A piece of work, prepared; the number says how often it was done before.
+pub type Work = Box<dyn FnMut(u64)>;
+
+/// A piece of work by its name.
+pub struct Piece {
+    /// In words, and in `instructions.txt`.
+    pub name: &'static str,
+    /// Prepares it, for which nobody waits.
+    pub prepare: fn() -> Work,
+}
+
+/// All of them.
+#[must_use]
+pub fn pieces() -> Vec<Piece> {
+    let pieces: [(&'static str, fn() -> Work); 11] = [
+        ("decode a getData", codec::decode_get),
+        ("encode the answer to a getData", codec::encode_get_answer),
+        ("decode a setData", codec::decode_set),
+        ("encode the txn of a setData", codec::encode_txn),
+        ("decode the txn of a setData", codec::decode_txn),
+        ("frame a log record of a setData", codec::frame_record),
+        ("find a znode and read it", tree::get),
+        ("apply a setData", tree::set),
+        ("apply a create and a delete", tree::create_and_delete),
+        ("set a watch and fire it", watch::one),
+        ("set 100 watches on a znode and fire them", watch::hundred),
+    ];
+    let pieces = pieces.map(|(name, prepare)| Piece { name, prepare });
+    pieces.into()
+}
+
+/// Does a piece of work so often. What is counted happens in here, so it must stay a function of its own.
+#[inline(never)]
+pub fn counted(work: &mut Work, times: u64) {
+    for number in 0..times {
+        work(number);
+    }
+}
+
+/// A path as long as those of the load generator, of [`ZNODES`] different ones.
+fn path_of(number: u64) -> String {
+    format!("/zabra-bench-12345/k{:08}", number % ZNODES)
+}
+
+/// In an order that is not that of the tree.
+fn scattered(number: u64) -> u64 {
+    number.wrapping_mul(7_368_787) % ZNODES
+}
+
+/// As many as the load generator asks for.
+const ZNODES: u64 = 10_000;
+/// What a znode holds.
+const DATA: [u8; 100] = [b'z'; 100];
