@@ -61,7 +61,7 @@ pub(super) fn open(
     let (dirs, lock) = open_dirs(config, &*vfs)?;
     let recover = options::recover(config);
     let listeners = listeners.map_or(&[][..], |listeners| &listeners.election);
-    let mender = Mender::new((&vfs, &dirs), this, listeners);
+    let mut mender = Mender::new((&vfs, &dirs), this, listeners);
     let state = loop {
         match recover_member(&vfs, &dirs, &recover, options::tree(config)) {
             Ok(state) => break state,

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -42,6 +43,8 @@ pub(super) struct Mender<'a> {
     donor: Arc<Donor>,
     others: BTreeMap<Sid, Vec<HostPort>>,
     listeners: &'a [Listener],
+    /// The damage that was mended last.
+    mended: Option<(PathBuf, u64)>,
 }
 
 impl<'a> Mender<'a> {
@@ -65,6 +68,7 @@ impl<'a> Mender<'a> {
                 .map(|member| (member.sid, member.addresses.iter().map(address).collect()))
                 .collect(),
             listeners,
+            mended: None,
         }
     }
 
@@ -72,10 +76,14 @@ impl<'a> Mender<'a> {
     ///
     /// # Errors
     /// It cannot be mended; the error is the one of recovery, with what the others said.
-    pub(super) fn mend(&self, error: StorageError) -> Result<(), StorageError> {
+    pub(super) fn mend(&mut self, error: StorageError) -> Result<(), StorageError> {
         let Some(mut wound) = Wound::of(&error, &**self.vfs, self.dirs)? else {
             return Err(error);
         };
+        // A disk that does not keep what is written is not tried again.
+        if self.mended.is_some() && self.mended == place(&error) {
+            return Err(error);
+        }
         warn!(%error, "the log is damaged; the other members are asked for what it lacks");
         let is_over = AtomicBool::new(false);
         let answers = thread::scope(|scope| {
@@ -86,6 +94,7 @@ impl<'a> Mender<'a> {
         })?;
         let Some(answers) = answers else {
             info!("the log is mended with txns of other members");
+            self.mended = place(&error);
             return Ok(());
         };
         Err(with_answers(error, &wound, &answers))
@@ -170,6 +179,14 @@ impl<'a> Mender<'a> {
             }
             thread::sleep(PAUSE / 4);
         }
+    }
+}
+
+/// The file and the byte of a damage.
+fn place(error: &StorageError) -> Option<(PathBuf, u64)> {
+    match error {
+        StorageError::Damaged { path, offset, .. } => Some((path.clone(), *offset)),
+        _ => None,
     }
 }
 
