@@ -7,13 +7,13 @@ use tokio::runtime::Handle;
 use zabra_cnxn::{
     Cnxn, CnxnOptions, ConnectString, Credentials, Hosts, ResumedSession, SessionState,
 };
-use zabra_proto::SessionId;
+use zabra_proto::{Acl, SessionId};
 
 use crate::chroot::Chroot;
 use crate::client::Client;
 use crate::driver::drive;
 use crate::shared::Shared;
-use crate::{Error, Misuse};
+use crate::{Error, Misuse, OPEN_ACL};
 
 /// Settings of a session to be begun.
 ///
@@ -35,6 +35,7 @@ pub struct Builder {
     credentials: Vec<Credentials>,
     session: Option<ResumedSession>,
     connect_timeout: Option<Duration>,
+    acl: Arc<[Acl<'static>]>,
 }
 
 impl Builder {
@@ -45,6 +46,7 @@ impl Builder {
             credentials: Vec::new(),
             session: None,
             connect_timeout: None,
+            acl: OPEN_ACL.into(),
         }
     }
 
@@ -79,6 +81,14 @@ impl Builder {
             scheme: scheme.to_owned(),
             auth: auth.as_ref().to_owned(),
         });
+        self
+    }
+
+    /// The ACL of all znodes whose [`CreateOptions`](crate::CreateOptions) say none, parents and those of recipes among them:
+    /// [`OPEN_ACL`] if it is not said. [`Client::with_default_acl`] sets another one for a part of a program.
+    #[must_use]
+    pub fn default_acl(mut self, acl: &[Acl<'static>]) -> Self {
+        self.acl = acl.into();
         self
     }
 
@@ -163,6 +173,6 @@ impl Builder {
             let _ = shared.lock().cnxn.add_auth(credentials, None);
         }
         runtime.spawn(drive(Arc::clone(&shared)));
-        Ok(Client::new(shared, Chroot::new(chroot)))
+        Ok(Client::new(shared, Chroot::new(chroot), self.acl))
     }
 }

@@ -7,15 +7,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use zabra_cnxn::{After, ConnectString, Credentials, SessionState, WatchAsk, WatchKind};
 use zabra_jute::Encode;
-use zabra_proto::{OpCode, SessionId, Zxid};
+use zabra_proto::{Acl, OpCode, RawAcl, SessionId, Zxid};
 
 use crate::call::{Finish, Parts};
 use crate::chroot::Chroot;
+use crate::create::raw;
 use crate::events::{Events, Feed};
 use crate::shared::Shared;
 use crate::states::States;
 use crate::watch::{Registered, Sink};
-use crate::{Builder, Call, Error, Misuse};
+use crate::{Builder, Call, CreateOptions, Error, Misuse};
 
 /// A session with a ZooKeeper ensemble.
 ///
@@ -25,6 +26,8 @@ use crate::{Builder, Call, Error, Misuse};
 pub struct Client {
     handle: Arc<Handle>,
     chroot: Chroot,
+    /// Of znodes that are created without a word about it.
+    acl: Arc<[Acl<'static>]>,
 }
 
 /// Closes the session with the last clone.
@@ -40,10 +43,11 @@ impl Drop for Handle {
 }
 
 impl Client {
-    pub(crate) fn new(shared: Arc<Shared>, chroot: Chroot) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, chroot: Chroot, acl: Arc<[Acl<'static>]>) -> Self {
         Self {
             handle: Arc::new(Handle { shared }),
             chroot,
+            acl,
         }
     }
 
@@ -73,7 +77,19 @@ impl Client {
         Ok(Self {
             handle: Arc::clone(&self.handle),
             chroot: self.chroot.below(path)?,
+            acl: Arc::clone(&self.acl),
         })
+    }
+
+    /// The same session, with another ACL for all znodes that are created through this handle and whose [`CreateOptions`] say
+    /// none: parents, and those of recipes, too.
+    #[must_use]
+    pub fn with_default_acl(&self, acl: &[Acl<'static>]) -> Self {
+        Self {
+            handle: Arc::clone(&self.handle),
+            chroot: self.chroot.clone(),
+            acl: acl.into(),
+        }
     }
 
     /// The session's state.
@@ -178,6 +194,11 @@ impl Client {
 
     pub(crate) fn chroot(&self) -> &Chroot {
         &self.chroot
+    }
+
+    /// The ACL of a znode to be created.
+    pub(crate) fn acl_of(&self, options: &CreateOptions) -> Option<Vec<RawAcl<'static>>> {
+        raw(options.acl.as_deref().unwrap_or(&self.acl))
     }
 
     pub(crate) fn parts(&self, path: String, watch: Option<Registered>) -> Parts {

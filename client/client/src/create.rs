@@ -18,7 +18,7 @@ pub const CREATOR_ACL: &[Acl<'static>] = &[Acl {
     id: Cow::Borrowed(""),
 }];
 
-/// Mode, ACL and time to live of a znode to be created. A bare [`CreateMode`] stands for an open ACL.
+/// Mode, ACL and time to live of a znode to be created. A bare [`CreateMode`] stands for the client's default ACL.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,7 +30,8 @@ pub const CREATOR_ACL: &[Acl<'static>] = &[Acl {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateOptions {
     pub(crate) mode: CreateMode,
-    pub(crate) acl: Cow<'static, [Acl<'static>]>,
+    /// If it is said.
+    pub(crate) acl: Option<Cow<'static, [Acl<'static>]>>,
     pub(crate) ttl: Option<Duration>,
     pub(crate) is_null: bool,
 }
@@ -39,7 +40,7 @@ impl From<CreateMode> for CreateOptions {
     fn from(mode: CreateMode) -> Self {
         Self {
             mode,
-            acl: Cow::Borrowed(OPEN_ACL),
+            acl: None,
             ttl: None,
             is_null: false,
         }
@@ -53,10 +54,10 @@ impl From<&Self> for CreateOptions {
 }
 
 impl CreateOptions {
-    /// Who may do what; [`OPEN_ACL`] if it is not said.
+    /// Who may do what; if it is not said, the client's [`default_acl`](crate::Builder::default_acl).
     #[must_use]
     pub fn acl(mut self, acl: impl Into<Cow<'static, [Acl<'static>]>>) -> Self {
-        self.acl = acl.into();
+        self.acl = Some(acl.into());
         self
     }
 

@@ -11,7 +11,7 @@ use zabra_proto::{CreateMode, ErrorCode, OpCode, Stat};
 
 use crate::call::Parts;
 use crate::client::Client;
-use crate::create::{CreateOptions, Created, raw};
+use crate::create::{CreateOptions, Created};
 use crate::writes::ANY;
 use crate::{Call, Error, Misuse};
 
@@ -100,7 +100,7 @@ impl Transaction {
         self.paths.push(path.to_owned());
         let (data, acl, flags) = (
             options.data(data.as_ref()),
-            raw(&options.acl),
+            self.client.acl_of(&options),
             options.mode().code(),
         );
         if let Some(ttl) = ttl {

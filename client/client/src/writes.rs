@@ -48,7 +48,11 @@ impl Client {
             true => chroot.full_sequential(path)?,
             false => chroot.full(path)?,
         };
-        let (data, acl, flags) = (options.data(data), raw(&options.acl), options.mode.code());
+        let (data, acl, flags) = (
+            options.data(data),
+            self.acl_of(options),
+            options.mode.code(),
+        );
         let finish: Finish<Created> = |parts, reply| {
             parts.record(reply, |parts, r| {
                 let response = Create2Response::decode(r)?;

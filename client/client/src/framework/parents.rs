@@ -14,7 +14,7 @@ pub enum Parents {
 }
 
 impl Client {
-    /// Creates a znode, and those above it that are missing, with an open ACL and no data.
+    /// Creates a znode, and those above it that are missing, with the client's default ACL and no data.
     ///
     /// After a connection loss some of them may exist.
     ///
@@ -48,7 +48,7 @@ impl Client {
         }
     }
 
-    /// Creates a znode and all above it, where they are missing, with an open ACL and no data. Whether they existed makes no
+    /// Creates a znode and all above it, where they are missing, with the client's default ACL and no data. Whether they existed makes no
     /// difference, so it may be made again after a connection loss.
     ///
     /// # Errors

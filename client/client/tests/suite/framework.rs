@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use zabra_client::{
-    AddWatchMode, Client, CreateMode, CreateOptions, Error, ErrorCode, Parents, RetryPolicy,
-    SessionState, blocking,
+    AddWatchMode, CREATOR_ACL, Client, CreateMode, CreateOptions, Error, ErrorCode, OPEN_ACL,
+    Parents, READ_ACL, RetryPolicy, SessionState, blocking,
 };
 use zabra_testserver::TestServer;
 
@@ -279,4 +279,30 @@ async fn typed_values_come_back_as_they_were() {
         .await
         .unwrap();
     assert!(client.get_json::<Vec<i32>>("/v").await.is_err());
+}
+
+#[tokio::test]
+async fn znodes_without_a_word_about_it_get_the_default_acl() {
+    let server = TestServer::start().unwrap();
+    let builder = Client::builder(&server.connect_string()).auth("digest", "me:secret");
+    let client = builder.default_acl(CREATOR_ACL).connect().await.unwrap();
+    let parents = Parents::Persistent;
+    let mode = CreateMode::Persistent;
+    client
+        .create_with_parents("/a/b", "", mode, parents)
+        .await
+        .unwrap();
+    let public = CreateOptions::from(mode).acl(OPEN_ACL);
+    client.create("/public", "", public).await.unwrap();
+    let readable = client.with_default_acl(READ_ACL);
+    let transaction = readable.transaction().create("/read", "", mode);
+    transaction.commit().await.unwrap();
+    let owned = |scheme: &str| scheme == "digest";
+    for path in ["/a", "/a/b"] {
+        let (acl, _) = client.acl(path).await.unwrap();
+        assert!(acl.iter().all(|entry| owned(&entry.scheme)), "{acl:?}");
+    }
+    assert_eq!(client.acl("/public").await.unwrap().0, OPEN_ACL);
+    assert_eq!(client.acl("/read").await.unwrap().0, READ_ACL);
+    client.close().await;
 }
