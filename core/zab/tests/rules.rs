@@ -479,6 +479,28 @@ impl Lead {
 }
 
 #[test]
+fn a_sync_whose_learners_come_back_on_other_links_is_answered() {
+    let mut lead = Lead::serving(1);
+    lead.leader.fence(&lead.history, NOW, &mut lead.did);
+    // Its link breaks before it has answered the ping.
+    lead.leader.on_closed(ONE, NOW);
+    lead.introduce(TWO, Sid(1), 1);
+    lead.ack_epoch(TWO, z(1, 1));
+    lead.ack(TWO, z(2, 0));
+    let has_passed = |lead: &Lead| {
+        let passes = |did: &LeaderAction| matches!(did, LeaderAction::Fenced { .. });
+        lead.did.iter().any(passes)
+    };
+    assert!(!has_passed(&lead), "nothing is proved yet");
+    let pong = Message::Ping {
+        zxid: Zxid::ZERO,
+        touched: None,
+    };
+    lead.hear(TWO, &pong);
+    assert!(has_passed(&lead));
+}
+
+#[test]
 fn the_new_epoch_is_above_all_that_a_quorum_accepted() {
     let mut lead = Lead::new(3);
     assert_eq!(lead.leader.epoch(), None, "alone it is no quorum");

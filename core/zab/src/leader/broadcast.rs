@@ -122,6 +122,7 @@ impl Leader {
         let held = std::mem::take(held);
         learner.stage = Stage::Active;
         learner.heard = now;
+        self.fences.ask_too(link, learner.pings + 1);
         actions.push(LeaderAction::Send(link, Packet::UpToDate));
         actions.extend(
             held.into_iter()

@@ -31,6 +31,14 @@ struct Fence {
 }
 
 impl Fences {
+    /// A learner is in step from here on: its next pong counts for the round under way. The links that the round began with
+    /// may all be gone by now, and the same learners be back on others; then nobody else can end it.
+    pub(super) fn ask_too(&mut self, link: LinkId, pongs: u64) {
+        if let Some(targets) = &mut self.round {
+            targets.insert(link, pongs);
+        }
+    }
+
     /// A transaction is about to be decided: what stands before it passes, since its quorum follows still.
     pub(super) fn pass_before(&mut self, zxid: Zxid, actions: &mut Vec<LeaderAction>) {
         if mutant::on(Mutant::SyncBehindLaterWrite) {
