@@ -25,21 +25,25 @@ pub struct Piece {
 /// All of them.
 #[must_use]
 pub fn pieces() -> Vec<Piece> {
-    let pieces: [(&'static str, fn() -> Work); 11] = [
-        ("decode a getData", codec::decode_get),
-        ("encode the answer to a getData", codec::encode_get_answer),
-        ("decode a setData", codec::decode_set),
-        ("encode the txn of a setData", codec::encode_txn),
-        ("decode the txn of a setData", codec::decode_txn),
-        ("frame a log record of a setData", codec::frame_record),
-        ("find a znode and read it", tree::get),
-        ("apply a setData", tree::set),
-        ("apply a create and a delete", tree::create_and_delete),
-        ("set a watch and fire it", watch::one),
-        ("set 100 watches on a znode and fire them", watch::hundred),
-    ];
-    let pieces = pieces.map(|(name, prepare)| Piece { name, prepare });
-    pieces.into()
+    vec![
+        Piece::of("decode a getData", codec::decode_get),
+        Piece::of("encode the answer to a getData", codec::encode_get_answer),
+        Piece::of("decode a setData", codec::decode_set),
+        Piece::of("encode the txn of a setData", codec::encode_txn),
+        Piece::of("decode the txn of a setData", codec::decode_txn),
+        Piece::of("frame a log record of a setData", codec::frame_record),
+        Piece::of("find a znode and read it", tree::get),
+        Piece::of("apply a setData", tree::set),
+        Piece::of("apply a create and a delete", tree::create_and_delete),
+        Piece::of("set a watch and fire it", watch::one),
+        Piece::of("set 100 watches on a znode and fire them", watch::hundred),
+    ]
+}
+
+impl Piece {
+    fn of(name: &'static str, prepare: fn() -> Work) -> Self {
+        Self { name, prepare }
+    }
 }
 
 /// Does a piece of work so often. What is counted happens in here, so it must stay a function of its own.
