@@ -57,7 +57,8 @@ impl Plot {
     pub(super) fn to_svg(&self) -> String {
         let axis = Axis::of(self.groups.iter().flat_map(|(_, spreads)| spreads));
         let group = BAR * self.peers.len() as f64 + GAP;
-        let width = LEFT + group * self.groups.len() as f64 + GAP;
+        // A title needs its place, too.
+        let width = (LEFT + group * self.groups.len() as f64 + GAP).max(WIDTH_MIN);
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {HEIGHT:.0}\" role=\"img\" \
              font-family=\"sans-serif\" font-size=\"11\">\n<title>{title}</title>\n\
@@ -191,6 +192,7 @@ const LEFT: f64 = 70.0;
 const TOP: f64 = 64.0;
 const BOTTOM: f64 = 300.0;
 const HEIGHT: f64 = 330.0;
+const WIDTH_MIN: f64 = 460.0;
 
 #[cfg(test)]
 mod tests {

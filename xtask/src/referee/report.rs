@@ -53,19 +53,18 @@ fn markdown(
 fn method(sitting: &Sitting<'_>, sheet: &Sheet, versions: &[(Kind, String)]) -> String {
     let (passes, seconds) = (sitting.args.passes, sitting.args.seconds);
     let quick = if sitting.args.quick {
-        "**A quick run: it shows that the tools work and says little about speed.** "
+        "**A quick run: it shows that the tools work and says little about speed; nobody is warm.** "
     } else {
-        ""
+        "All peers are warmed up until their rate is flat. "
     };
     let origin = &sheet.origin;
     let versions: Vec<&str> = versions.iter().map(|(_, version)| &**version).collect();
     let mut text = format!(
-        "{quick}Commit {} on {}; {}. Medians of {passes} × {seconds} s with (least..greatest). All peers run on this machine, warmed \
-         up until their rate is flat, and are asked in turn, another one first in each pass; the load generator runs beside them. \
-         The load average was {} at the start.\n\n\
+        "{quick}Commit {} on {}; {}. Medians of {passes} × {seconds} s with (least..greatest). All peers run on this machine and are \
+         asked in turn, another one first in each pass; the load generator runs beside them. The load average was {} at the start.\n\n\
          n × d is sessions × requests outstanding in each; a session of etcd is a connection. Values have 100 bytes, 10,000 keys. Every \
          acknowledged write is flushed to disk by each peer. `get` is each peer's default: a local read of the two servers of \
-         ZooKeeper's protocol, a linearizable one of etcd, whose local (serializable) read is `get-local`. CPU and resident memory are \
+         ZooKeeper's protocol, a linearizable one of etcd; `get-local` is a local (serializable) one of each. CPU and resident memory are \
          those of all servers together. etcd is not asked for sessions, since it has none, nor for one-time watches.\n",
         origin.commit,
         origin.machine,
