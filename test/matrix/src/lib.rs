@@ -19,7 +19,7 @@
 )]
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use zabra_proto::Zxid;
@@ -208,7 +208,6 @@ pub fn recovered(disk: &FaultyDisk) -> Result<Recovered, StorageError> {
 
 /// Lets the servers start, each asking the others for what it lacks, until all are whole or none gets any further. What
 /// each comes to: its last txn, or why it stops.
-#[must_use]
 pub fn start_together(disks: &[FaultyDisk; SERVERS]) -> [Result<Zxid, Halted>; SERVERS] {
     let mut at = disks.each_ref().map(look);
     loop {
@@ -274,7 +273,7 @@ fn disks_of(script: &Script) -> [FaultyDisk; SERVERS] {
     std::array::from_fn(|at| script.world.servers[at].disk.clone())
 }
 
-fn entries_of(disk: &FaultyDisk, log: &PathBuf) -> [Entry; ENTRIES] {
+fn entries_of(disk: &FaultyDisk, log: &Path) -> [Entry; ENTRIES] {
     let mut reader = SegmentReader::open(disk, log, 1 << 20).unwrap();
     let mut begins = Vec::new();
     while reader.advance().unwrap() {
