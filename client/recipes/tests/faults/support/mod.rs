@@ -228,8 +228,7 @@ impl Drop for Scene {
     }
 }
 
-/// Writes all the time, as somebody always does. Where nobody writes, a leader whose only active learner is killed after it was
-/// asked whether it follows still, and that has another one in time, leaves a `sync` unanswered until the next write.
+/// Writes all the time, as somebody always does: through elections, beside what the recipes ask.
 async fn pulse(address: String) {
     let mut tick = tokio::time::interval(Duration::from_millis(200));
     loop {
