@@ -101,7 +101,7 @@ impl Cache {
             depth: options.depth,
             reads: Vec::new(),
             is_stopped: false,
-            is_batching: true,
+            cut_short: 0,
             nodes: Arc::clone(&nodes),
             events: events.clone(),
             tell,
@@ -218,9 +218,8 @@ struct Filler {
     reads: Vec<Reading>,
     /// Without a connection; a new pass is to come.
     is_stopped: bool,
-    /// Whether several znodes may be looked at in one request. Not while a pass is made again: perhaps the connection broke
-    /// because an answer was too long.
-    is_batching: bool,
+    /// How many passes in a row were cut short.
+    cut_short: u32,
     nodes: Arc<RwLock<Nodes>>,
     events: broadcast::Sender<CacheEvent>,
     tell: watch::Sender<State>,
@@ -275,7 +274,10 @@ impl Filler {
     fn begin_pass(&mut self) {
         self.reads.clear();
         self.is_stopped = false;
-        self.is_batching = !self.mirror.is_passing();
+        self.cut_short = match self.mirror.is_passing() {
+            true => self.cut_short.saturating_add(1),
+            false => 0,
+        };
         self.mirror.on_gap();
     }
 
@@ -289,7 +291,7 @@ impl Filler {
             let mut small = Vec::new();
             let other = loop {
                 match self.mirror.next_read() {
-                    Some(Read::Probe(path)) if self.is_batching && self.is_small(&path) => {
+                    Some(Read::Probe(path)) if self.is_batching() && self.is_small(&path) => {
                         small.push(path);
                         if small.len() == BATCH_MAX {
                             break None;
@@ -305,6 +307,12 @@ impl Filler {
             self.reads.extend(looks);
             self.reads.extend(other.map(|other| begin(client, other)));
         }
+    }
+
+    /// Whether several znodes may be looked at in one request. After some passes in vain perhaps not: znodes that have grown
+    /// can make an answer too long, which costs the connection.
+    const fn is_batching(&self) -> bool {
+        self.cut_short < CUT_SHORT_MAX
     }
 
     fn is_small(&self, path: &str) -> bool {
@@ -429,6 +437,8 @@ async fn next(watch: &mut WatchStream, reads: &mut Vec<Reading>) -> Next {
 
 /// Requests under way at a time.
 const READS_MAX: usize = 64;
+/// After so many passes in vain znodes are looked at one by one.
+const CUT_SHORT_MAX: u32 = 3;
 /// Znodes in one request, and the longest data of each. Together far below what a frame may hold.
 const BATCH_MAX: usize = 64;
 const SMALL_LEN_MAX: usize = 256;
