@@ -1,14 +1,14 @@
 //! Known mistakes, planted one by one until the tests see each (`test/mutants`).
 //!
-//! The seeds follow from the sources, as the simulator's do: nothing is remembered that a change of the code would make
-//! wrong. By hand they are fresh unless they are given.
+//! The seeds are those of this tree, fresh, or given; or those that caught each mutant when they were last noted, and the
+//! ones behind them.
 
 use std::time::Duration;
 
 use clap::Args as Arguments;
 
 use crate::shell;
-use crate::sim::{fresh_seed, seed_of_sources};
+use crate::sim::{SMALL_WORLDS, fresh_seed, seed_of_sources};
 use crate::workspace::Workspace;
 
 /// What `cargo xtask mutants` takes.
@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// The first seed, instead of that of this tree
     #[arg(long)]
     from: Option<u64>,
+    /// Begin with the seeds that caught them last, and note those that do now
+    #[arg(long, conflicts_with_all = ["fresh", "from"])]
+    learn: bool,
     /// Only mutants with these numbers or names
     #[arg(long)]
     only: Vec<String>,
@@ -37,6 +40,9 @@ pub(crate) fn report(workspace: &Workspace, args: &Args) -> anyhow::Result<bool>
         None => seed_of_sources(workspace)?,
     };
     let mut command = command(workspace, from, args.seconds);
+    if args.learn {
+        command.args(["--known", "--learn"]);
+    }
     for word in &args.only {
         command.arg("--only").arg(word);
     }
@@ -56,6 +62,7 @@ fn command(workspace: &Workspace, from: u64, seconds: u64) -> std::process::Comm
     let program = workspace.target.join("sim").join("zabra-mutants");
     let mut command = std::process::Command::new(program);
     command.current_dir(&workspace.root);
+    command.envs(SMALL_WORLDS);
     command.arg("--from").arg(from.to_string());
     command.arg("--seconds").arg(seconds.to_string());
     command

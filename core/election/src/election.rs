@@ -254,7 +254,11 @@ impl Election {
             return;
         }
         if !self.views.is_voter(sender) {
-            self.answer_non_voter(sender, effects);
+            // One that has settled wants to know nothing: it has answered this server, and would answer again.
+            let is_settled = received.state.is_some_and(|s| s != ServerState::Looking);
+            if !is_settled || mutant::on(Mutant::ObserverAnswers) {
+                self.answer_non_voter(sender, effects);
+            }
             return;
         }
         let Some(state) = received.state else { return };

@@ -103,7 +103,7 @@ impl Election {
     ) {
         self.hear(&received, effects);
         if state == ServerState::Looking && received.round < self.round {
-            self.tell_proposal(received.sender, effects);
+            self.tell_late(received.sender, effects);
         }
         if !self.views.is_voter(received.vote.leader) {
             return;
@@ -181,7 +181,7 @@ impl Election {
         }
         if is_behind {
             // It began to look after it was told, and would hear of this vote only when votes are sent again.
-            self.tell_proposal(received.sender, effects);
+            self.tell_late(received.sender, effects);
         }
         self.count(&received, ServerState::Looking);
         self.conclude(now, effects);
@@ -309,6 +309,14 @@ impl Election {
     pub(crate) fn tell_proposal(&self, to: Sid, effects: &mut Vec<Effect>) {
         if let Some(notification) = self.proposal() {
             effects.push(Effect::Send { to, notification });
+        }
+    }
+
+    /// Tells a voter what it has missed. Who has no vote does not: it would be answered like any who has none, whatever it
+    /// says, hear the same of that voter again, and tell it again, without an end.
+    fn tell_late(&self, to: Sid, effects: &mut Vec<Effect>) {
+        if self.views.is_voter(self.settings.me) || mutant::on(Mutant::ObserverAnswers) {
+            self.tell_proposal(to, effects);
         }
     }
 

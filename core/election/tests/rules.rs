@@ -3,11 +3,11 @@
 mod common;
 
 use common::{Seat, config, looking, received, vote, voters};
-use zabra_election::ServerState::{Following, Leading, Looking};
+use zabra_election::ServerState::{Following, Leading, Looking, Observing};
 use zabra_election::{
     Effect, History, Input, LinkFact, NO_HISTORY, Notification, PeerEpoch, Received, Round, Vote,
 };
-use zabra_quorum::{Sid, Views};
+use zabra_quorum::{Role, Sid, Views};
 
 #[test]
 fn a_looker_votes_for_itself_in_the_next_round_and_tells_all_voters() {
@@ -374,5 +374,29 @@ fn a_single_voter_elects_itself_at_once() {
     assert_eq!(
         seat.decided(&effects),
         Some((vote(1, 5, 7), Round(1), Leading))
+    );
+}
+
+#[test]
+fn two_servers_of_which_one_observes_do_not_answer_each_other_for_ever() {
+    let mut observer = Seat::with_role(9, Role::Observer, config(&[1, 2, 3]));
+    observer.look(5, 7);
+    observer.look(5, 7);
+    let late = looking(vote(1, 5, 7), 1);
+    assert_eq!(
+        observer.hear(1, late),
+        [],
+        "a voter of an earlier round hears nothing of one whose vote does not count"
+    );
+    let mut voter = Seat::new(1, config(&[1, 2, 3]));
+    voter.look(5, 7);
+    let settled = Notification {
+        state: Observing,
+        ..looking(vote(2, 5, 8), 2)
+    };
+    assert_eq!(
+        voter.hear(9, settled),
+        [],
+        "who has settled wants no answer"
     );
 }

@@ -124,8 +124,12 @@ mutants! {
     SyncUnproven = "m44",
     /// The end of a session lists its ephemerals, however many (P78, P116).
     ClosePathsUnbounded = "m47",
+    /// The numbers of an epoch run over (P127).
+    EpochOverrun = "m48",
     /// Time is taken from the wall clock (P128).
     WallClockExpires = "m49",
+    /// A server that stood still does not notice it before it answers its clients (P75).
+    PauseUnnoticed = "m50",
     /// A `sync` is answered behind a later write of its session.
     SyncBehindLaterWrite = "f1",
     /// A `sync` waits for a transaction of an epoch that has none.
@@ -142,4 +146,8 @@ mutants! {
     EmptyVotersWait = "f7",
     /// That a session was heard of is forgotten with its connection.
     TouchLostWithConnection = "f8",
+    /// An observer tells a voter that its round is an earlier one, is answered, and tells it again.
+    ObserverAnswers = "f9",
+    /// The last numbers of an epoch are counted once for all sessions that expire together.
+    ExpiryOverrunsEpoch = "f10",
 }

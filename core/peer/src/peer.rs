@@ -12,7 +12,7 @@ use zabra_zab::{Epochs, History};
 use crate::learning;
 use crate::member::{Early, Member, Role};
 use crate::options::{EnsembleOptions, PeerOptions, Restored, RestoredHistory};
-use crate::primary::Primary;
+use crate::primary::{COUNTER_MAX, Primary};
 use crate::reconfig;
 use crate::{Effect, Input, Note, Now, Origin};
 
@@ -38,6 +38,8 @@ pub struct Peer {
     pub(crate) expired_before: u64,
     /// Where the tree stood at the start: behind it everything was decided under this server's eyes.
     pub(crate) began_at: Zxid,
+    /// The last counter of an epoch that this server gives to a transaction when it leads.
+    pub(crate) counter_max: u32,
 }
 
 impl Peer {
@@ -108,8 +110,17 @@ impl Peer {
             serves: false,
             stopping: false,
             expired_before: 0,
+            counter_max: COUNTER_MAX,
             options,
         }
+    }
+
+    /// Has epochs that this server leads end behind this counter, so that a test need not make 2^32 transactions to see
+    /// the next one begin (P127).
+    #[must_use]
+    pub fn with_counter_max(mut self, counter_max: u32) -> Self {
+        self.counter_max = counter_max;
+        self
     }
 
     /// Takes one input; what is to be done for it is appended to `effects`, in order.
@@ -148,6 +159,7 @@ impl Peer {
             Input::Applied(zxid) => self.on_applied(zxid, effects),
             Input::DiskLow(low) => self.disk_low = low,
             Input::Tick => self.on_tick(now, tree, effects),
+            Input::Woken if mutant::on(Mutant::PauseUnnoticed) => {}
             Input::Woken => self.judge_links(now, effects),
             Input::Stop => {
                 self.stopping = true;

@@ -92,6 +92,8 @@ pub(crate) struct Primary {
     proposed: Zxid,
     /// Sessions whose closeSession is proposed; they are forgotten when it is applied.
     closings: VecDeque<(Zxid, SessionId)>,
+    /// The last counter of an epoch that is given to a transaction (quorum 11.2).
+    counter_max: u32,
     /// Who owns which session; none where all clients are this server's.
     owners: Option<HashMap<SessionId, Owner>>,
     expired: u64,
@@ -104,8 +106,8 @@ pub(crate) struct Primary {
 /// A larger buffer for payloads is not kept.
 const SCRATCH_LEN_MAX: usize = 64 * 1024;
 
-/// The last counter of an epoch that is given to a transaction (quorum 11.2).
-const COUNTER_MAX: u32 = 0xffff_fffe;
+/// Behind this counter a new epoch begins, as long as nothing else was said (quorum 11.2).
+pub(crate) const COUNTER_MAX: u32 = 0xffff_fffe;
 
 impl Primary {
     /// Begins behind a number, with the sessions that exist. Every one of them gets its full timeout again (P79).
@@ -131,6 +133,7 @@ impl Primary {
             pending: PendingChanges::default(),
             proposed,
             closings: VecDeque::new(),
+            counter_max: COUNTER_MAX,
             owners: tracks_owners.then(HashMap::new),
             expired: 0,
             next_sweep: now.mono.after(options.sweep.interval_ms),
@@ -147,7 +150,14 @@ impl Primary {
 
     /// Whether the epoch's numbers are used up: a new epoch must begin. A standalone server counts on.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.owners.is_some() && self.proposed.counter() >= COUNTER_MAX
+        self.owners.is_some()
+            && self.proposed.counter() >= self.counter_max
+            && !mutant::on(Mutant::EpochOverrun)
+    }
+
+    /// Ends its epoch behind this counter.
+    pub(crate) fn limit_epoch(&mut self, counter_max: u32) {
+        self.counter_max = counter_max;
     }
 
     pub(crate) fn tracker(&self) -> &SessionTracker {
@@ -403,6 +413,10 @@ impl Primary {
             }
             self.expired += expired.len() as u64;
             for session in expired {
+                // The next leader finds those that are left, and gives them their time again.
+                if self.is_exhausted() && !mutant::on(Mutant::ExpiryOverrunsEpoch) {
+                    return;
+                }
                 let txn = self
                     .draft(scene.now.wall, session, &[], scene.tree)
                     .close_session();
@@ -431,6 +445,9 @@ impl Primary {
             .expired(scene.now.wall, never_used_ms_max)
             .take(deletions_max)
         {
+            if self.is_exhausted() {
+                return;
+            }
             path.clear();
             tree.path_of(node, &mut path);
             if let Ok(txn) = self

@@ -310,6 +310,9 @@ impl Peer {
         member.established(epoch, now.mono);
         let serves_clients = member.options.leader_serves;
         let outcomes = leading.begin(&self.options, sessions, now, &mut self.history, effects);
+        if let Some(primary) = &mut leading.primary {
+            primary.limit_epoch(self.counter_max);
+        }
         if serves_clients {
             self.serves = true;
             effects.push(Effect::StartServing);

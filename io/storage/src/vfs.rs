@@ -14,6 +14,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use zabra_mutant::{self as mutant, Mutant};
+
 /// A file system as storage needs it.
 pub trait Vfs: Send + Sync + fmt::Debug {
     /// Creates a file that must not exist yet (`O_EXCL`), open for reading and writing.
@@ -155,5 +157,8 @@ pub(crate) fn replace_small(
     file.sync_all()?;
     drop(file);
     vfs.rename(&temp, &dir.join(name))?;
+    if mutant::on(Mutant::DirectoryUnsynced) {
+        return Ok(());
+    }
     vfs.sync_dir(dir)
 }

@@ -4,7 +4,9 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use zabra_sim::plan::Plan;
 use zabra_sim::seeds;
+use zabra_sim::temper::Temper;
 use zabra_sim::trace::Keeps;
 use zabra_storage::{Compression, PurgeOptions, Vfs, purge};
 use zabra_testkit::disk::{Fault, FaultHow, FaultOn, FaultyDisk, SECTOR, Subsets};
@@ -14,8 +16,8 @@ use zabra_testkit::life::{Script, drawn_life, every_cut, faulty_life};
 /// A kind of test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A whole ensemble in virtual time (`test/sim`).
-    Sim,
+    /// A whole ensemble in virtual time (`test/sim`), of any temper or of one.
+    Sim(Option<Temper>),
     /// Power cuts at each operation of a drawn life of a server's history.
     Cuts,
     /// A disk that fails once, then perhaps a power cut.
@@ -27,7 +29,7 @@ pub(crate) enum Kind {
 }
 
 const KINDS: [(Kind, &str); 5] = [
-    (Kind::Sim, "sim"),
+    (Kind::Sim(None), "sim"),
     (Kind::Cuts, "cuts"),
     (Kind::Faults, "faults"),
     (Kind::Damage, "damage"),
@@ -37,16 +39,27 @@ const KINDS: [(Kind, &str); 5] = [
 impl Kind {
     /// The kind of this name.
     pub(crate) fn named(word: &str) -> Option<Self> {
+        if let Some(temper) = word.strip_prefix("sim@") {
+            return Some(Self::Sim(Some(Temper::named(temper)?)));
+        }
         KINDS
             .iter()
             .find(|(_, name)| *name == word)
             .map(|(kind, _)| *kind)
     }
 
+    /// The same, without what makes it quicker to see one mistake than another.
+    pub(crate) fn at_large(self) -> Self {
+        match self {
+            Self::Sim(_) => Self::Sim(None),
+            other => other,
+        }
+    }
+
     /// Runs it; what was wrong, if something was.
     pub(crate) fn run(self, seed: u64) -> Option<String> {
         match self {
-            Self::Sim => sim(seed),
+            Self::Sim(temper) => sim(seed, temper),
             Self::Cuts => panicking(|| cuts(seed)),
             Self::Faults => panicking(|| faults(seed)),
             Self::Damage => panicking(|| damage(seed)),
@@ -57,13 +70,17 @@ impl Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Sim(Some(temper)) = self {
+            return write!(f, "sim@{}", temper.name());
+        }
         let name = KINDS.iter().find(|(kind, _)| kind == self);
         f.write_str(name.map_or("", |(_, name)| name))
     }
 }
 
-fn sim(seed: u64) -> Option<String> {
-    let (outcome, _) = seeds::run_plan(seeds::plan(seed, None), Keeps::Nothing);
+fn sim(seed: u64, temper: Option<Temper>) -> Option<String> {
+    let plan = temper.map_or_else(|| Plan::of(seed), |temper| Plan::of_temper(seed, temper));
+    let (outcome, _) = seeds::run_plan(plan, Keeps::Nothing);
     let violation = outcome.violation?;
     let text: String = violation.text.chars().take(TEXT_LEN).collect();
     Some(format!("{}: {text}", violation.invariant))

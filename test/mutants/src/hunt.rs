@@ -7,6 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 use zabra_mutant::Mutant;
 
 use crate::attempt::Kind;
+use crate::table::Row;
 
 /// What is looked for, and how.
 pub(crate) struct Hunt {
@@ -14,6 +15,7 @@ pub(crate) struct Hunt {
     kinds: Vec<Kind>,
     from: u64,
     limit: Duration,
+    what: &'static str,
 }
 
 /// What became of it.
@@ -25,15 +27,30 @@ pub(crate) struct Verdict {
     real_bugs: Vec<(Kind, u64, String)>,
     seeds: u64,
     took: Duration,
+    what: &'static str,
 }
 
 impl Hunt {
-    pub(crate) fn new(mutant: Mutant, kinds: Vec<Kind>, from: u64, limit: Duration) -> Self {
+    /// Beginning with the seed that caught it last, for as long as it takes.
+    pub(crate) fn known(mutant: Mutant, row: &Row, limit: Duration) -> Self {
         Self {
             mutant,
-            kinds,
+            kinds: row.kinds.clone(),
+            from: row.seed,
+            limit,
+            what: "known",
+        }
+    }
+
+    /// With seeds that have nothing to do with it.
+    pub(crate) fn fresh(mutant: Mutant, row: &Row, from: u64, limit: Duration) -> Self {
+        let kinds = row.kinds.iter().map(|kind| kind.at_large());
+        Self {
+            mutant,
+            kinds: kinds.collect(),
             from,
             limit,
+            what: "fresh",
         }
     }
 
@@ -62,6 +79,7 @@ impl Hunt {
             real_bugs,
             seeds,
             took: processor_time() - began,
+            what: self.what,
         }
     }
 }
@@ -75,6 +93,12 @@ fn processor_time() -> Duration {
 }
 
 impl Verdict {
+    /// Under which seed it was caught.
+    pub(crate) fn learnt(&self) -> Option<(Mutant, u64)> {
+        let (_, seed, _) = self.caught.as_ref()?;
+        Some((self.mutant, *seed))
+    }
+
     /// Whether the mutant was caught, and nothing else.
     pub(crate) fn is_good(&self) -> bool {
         self.caught.is_some() && self.real_bugs.is_empty()
@@ -87,8 +111,8 @@ impl fmt::Display for Verdict {
         let seconds = self.took.as_secs_f64();
         write!(
             f,
-            "{label:<5} {name:<27} {:>5} runs {seconds:>6.1} s  ",
-            self.seeds
+            "{label:<5} {name:<27} {} {:>5} runs {seconds:>6.1} s  ",
+            self.what, self.seeds
         )?;
         match &self.caught {
             Some((kind, seed, text)) => write!(f, "{kind} {seed}: {text}")?,

@@ -33,10 +33,16 @@ struct Args {
     /// So much processor time for each mutant
     #[arg(long, default_value_t = 120)]
     seconds: u64,
+    /// Begin with the seed that caught each mutant when `catches.txt` was written
+    #[arg(long)]
+    known: bool,
+    /// Write the seeds that caught them into `catches.txt`
+    #[arg(long, requires = "known")]
+    learn: bool,
     /// Only mutants with these numbers or names
     #[arg(long)]
     only: Vec<String>,
-    /// Mutants that are looked for with other seeds besides, so many of them, in rotation by the seed
+    /// With `--known`: so many mutants are looked for with fresh seeds besides, in rotation by the first seed
     #[arg(long, default_value_t = 0)]
     fresh: usize,
     /// Threads
@@ -61,17 +67,23 @@ fn run(args: &Args) -> anyhow::Result<bool> {
         zabra_mutant::plant(None),
         "the switches are not built in: cargo xtask mutants"
     );
-    let table = Table::read()?;
+    let mut table = Table::read()?;
     let hunts = plan(args, &table)?;
     // A panic is a catch like any other, and not news.
     std::panic::set_hook(Box::new(|_| {}));
     let began = Instant::now();
     let verdicts = hunt_all(&hunts, args.threads);
     print(&verdicts, &table, began.elapsed());
+    if args.learn {
+        for (mutant, seed) in verdicts.iter().filter_map(Verdict::learnt) {
+            table.learn(mutant, seed);
+        }
+        table.write()?;
+    }
     Ok(verdicts.iter().all(Verdict::is_good))
 }
 
-/// What is looked for: each mutant with the seeds of this tree, some of them with others as well.
+/// What is looked for: each mutant with fresh seeds; or with those that are known, and some of them with fresh ones too.
 fn plan(args: &Args, table: &Table) -> anyhow::Result<Vec<Hunt>> {
     let mut wanted = Vec::new();
     for word in &args.only {
@@ -82,23 +94,21 @@ fn plan(args: &Args, table: &Table) -> anyhow::Result<Vec<Hunt>> {
         wanted.extend_from_slice(Mutant::ALL);
     }
     let limit = Duration::from_secs(args.seconds);
-    let hunt = |mutant: Mutant, from: u64| -> anyhow::Result<Hunt> {
-        let kinds = table.kinds(mutant)?;
-        Ok(Hunt::new(mutant, kinds, from, limit))
-    };
     let mut hunts = Vec::new();
-    for mutant in &wanted {
-        hunts.push(hunt(*mutant, args.from)?);
+    let (mut first, mut fresh) = (0, wanted.len());
+    if args.known {
+        for mutant in &wanted {
+            hunts.push(Hunt::known(*mutant, table.row(*mutant)?, limit));
+        }
+        first = usize::try_from(args.from)? % wanted.len();
+        fresh = args.fresh;
     }
-    let first = usize::try_from(args.from)? % wanted.len();
-    for mutant in wanted.iter().cycle().skip(first).take(args.fresh) {
-        hunts.push(hunt(*mutant, args.from.wrapping_add(FRESH))?);
+    for mutant in wanted.iter().cycle().skip(first).take(fresh) {
+        let row = table.row(*mutant)?;
+        hunts.push(Hunt::fresh(*mutant, row, args.from, limit));
     }
     Ok(hunts)
 }
-
-/// Fresh seeds begin so far behind those of the tree.
-const FRESH: u64 = 1_000_000_000;
 
 fn hunt_all(hunts: &[Hunt], threads: usize) -> Vec<Verdict> {
     let next = Mutex::new(hunts.iter().enumerate());

@@ -1,5 +1,6 @@
 //! What can happen in a world, besides what follows at once.
 
+use crate::faults::{Loss, Relief};
 use crate::network::{Side, StreamId};
 use crate::server::{JobId, Life};
 use zabra_peer::DialId;
@@ -49,10 +50,20 @@ pub enum Event {
     VoteFact(ServerAt, Life, Sid, bool),
     /// The next fault is due.
     Fault,
+    /// A server has entered a phase and was waited for there.
+    Ambush(ServerAt),
+    /// A server is to be stopped in good order.
+    Stop(ServerAt),
+    /// A trouble of its own is over.
+    Relief(Relief),
+    /// A disk is lost.
+    Loss(Loss),
     /// A server starts.
     Start(ServerAt),
     /// A server that stood still goes on.
     Resume(ServerAt),
+    /// It has heard the other servers, and notices that time has passed.
+    Woken(ServerAt, Life),
     /// The effects of a fault on the network end.
     Heal(u64),
     /// Faults end.

@@ -10,6 +10,7 @@
 //! | run seeds | [`seeds`], `cargo xtask sim` |
 //! | know what a seed decides | [`plan`] |
 //! | know what must hold | [`check`] |
+//! | see each step held against the protocol | [`model`] |
 //! | follow a server through a round | [`process`] |
 //! | write a scenario by hand | [`script`], `tests/scripts` |
 
@@ -18,13 +19,16 @@
 pub mod check;
 pub mod client;
 pub mod clock;
+mod differences;
 pub mod disk;
 pub mod event;
-mod faults;
+pub mod faults;
 pub mod kernel;
 mod liveness;
 pub mod loader;
+pub mod model;
 pub mod network;
+pub mod phase;
 pub mod plan;
 pub mod process;
 pub mod script;
@@ -32,6 +36,7 @@ pub mod seeds;
 pub mod server;
 pub mod start;
 pub mod surroundings;
+pub mod temper;
 pub mod trace;
 pub mod votes;
 pub mod world;

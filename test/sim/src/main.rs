@@ -4,6 +4,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use zabra_sim::check::REQUIRED;
+use zabra_sim::faults::COUNTED;
 use zabra_sim::seeds::{self, Many, Summary};
 use zabra_sim::trace::Keeps;
 
@@ -33,6 +35,9 @@ struct Args {
     /// Only worlds with so many voters
     #[arg(long)]
     voters: Option<usize>,
+    /// Fail unless every premise held, every fault met every phase, and so many faults were injected
+    #[arg(long, value_name = "FAULTS")]
+    require: Option<u64>,
     /// Run one seed and print its trace
     #[arg(long, value_name = "SEED")]
     replay: Option<u64>,
@@ -55,11 +60,31 @@ fn main() -> ExitCode {
         failures_max: args.failures,
     });
     print(&summary, args.voters, began.elapsed().as_secs_f64());
-    if summary.failed.is_empty() {
+    let missing = args.require.map(|faults| untested(&summary, faults));
+    if summary.failed.is_empty() && missing.is_none_or(|missing| missing.is_empty()) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// A fault that met a phase more seldom was hardly tried there.
+const MET_MIN: u64 = 5;
+
+/// What these runs have not put to the test (I-44), said and returned.
+fn untested(summary: &Summary, faults: u64) -> Vec<String> {
+    let counts = &summary.counts;
+    let is_vacuous = |name: &&str| counts.get(name).is_none_or(|count| *count == 0);
+    let vacuous = REQUIRED.into_iter().filter(is_vacuous);
+    let mut missing: Vec<String> = vacuous.map(|name| format!("{name}: never")).collect();
+    missing.extend(summary.exposure.rarer_than(MET_MIN, &COUNTED));
+    if summary.faults < faults {
+        missing.push(format!("{} faults of {faults}", summary.faults));
+    }
+    for what in &missing {
+        println!("sim: FAILED: not put to the test: {what}");
+    }
+    missing
 }
 
 fn replay(seed: u64, voters: Option<usize>) -> ExitCode {
@@ -94,7 +119,13 @@ fn print(summary: &Summary, voters: Option<usize>, took: f64) {
         println!("  {count:>10}  {name}");
     }
     println!("{:?}", summary.tally);
+    println!("faults, by the phase in which they met a server:");
+    for line in summary.exposure.table(&COUNTED) {
+        println!("{line}");
+    }
     let virtual_s = summary.virtual_us as f64 / 1e6;
+    let (seed, steps) = summary.longest;
+    println!("the longest: seed {seed}, {steps} events");
     println!(
         "sim: {} seeds, {} failed; {:.1} seeds/s, {:.0} s of virtual time per second, {} events, {} faults, {} txns, \
          slowest recovery {:.1} s",

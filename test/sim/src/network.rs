@@ -352,17 +352,21 @@ impl Network {
         self.still.insert(node);
     }
 
-    /// It goes on.
-    pub fn move_again(&mut self, kernel: &mut Kernel, node: Node) {
+    /// It goes on, and hears what clients sent meanwhile so much later than what servers did, µs.
+    pub fn move_again(&mut self, kernel: &mut Kernel, node: Node, clients_later: u64) {
         self.still.remove(&node);
-        self.move_on(kernel);
+        self.release_all(kernel, clients_later);
     }
 
     fn move_on(&mut self, kernel: &mut Kernel) {
+        self.release_all(kernel, 0);
+    }
+
+    fn release_all(&mut self, kernel: &mut Kernel, clients_later: u64) {
         let ids: Vec<StreamId> = self.streams.keys().copied().collect();
         for id in ids {
             for side in [Side::Opener, Side::Acceptor] {
-                self.release(kernel, id, side);
+                self.release(kernel, id, side, clients_later);
             }
         }
         let waiting = std::mem::take(&mut self.unlearnt);
@@ -373,7 +377,7 @@ impl Network {
         self.retell(kernel, told);
     }
 
-    fn release(&mut self, kernel: &mut Kernel, id: StreamId, side: Side) {
+    fn release(&mut self, kernel: &mut Kernel, id: StreamId, side: Side, clients_later: u64) {
         let Some(stream) = self.streams.get(&id) else {
             return;
         };
@@ -383,7 +387,9 @@ impl Network {
         {
             return;
         }
-        let delay = kernel.between(self.weather.delay_us);
+        let is_client = |node: &Node| matches!(node, Node::Client(_));
+        let later = nodes.iter().any(is_client).then_some(clients_later);
+        let delay = kernel.between(self.weather.delay_us) + later.unwrap_or(0);
         if let Some(stream) = self.streams.get_mut(&id) {
             let direction = &mut stream.to[side as usize];
             for _ in 0..std::mem::take(&mut direction.held_up) {

@@ -2,13 +2,17 @@
 //!
 //! Most seeds switch most faults off and some of them high (swarm testing), so that runs differ in kind.
 
+use crate::faults::Kind;
 use crate::network::Weather;
+use crate::temper::Temper;
 
 /// The shape of a world and its faults.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The seed.
     pub seed: u64,
+    /// What its trouble is about.
+    pub temper: Temper,
     /// A server of its own, without an ensemble.
     pub is_standalone: bool,
     /// Members that vote.
@@ -55,6 +59,10 @@ pub struct Plan {
     pub pipeline: usize,
     /// Mean time between two requests of a client, µs.
     pub think_us: u64,
+    /// Before this time no client connects, µs.
+    pub clients_wait_us: u64,
+    /// An epoch has so many txns at most (P127).
+    pub epoch_len_max: u32,
     /// Session timeout that clients ask for, in ticks.
     pub timeout_ticks: (u64, u64),
     /// Faults.
@@ -72,24 +80,12 @@ pub struct Plan {
 pub struct FaultPlan {
     /// Mean time between two faults, µs; 0 for none.
     pub every_us: u64,
-    /// Weight of a server's crash.
-    pub crash: u32,
-    /// Weight of a crash of all servers at once.
-    pub crash_all: u32,
-    /// Weight of a server's standing still.
-    pub pause: u32,
-    /// Weight of a partition, of any kind.
-    pub partition: u32,
-    /// Weight of a reset of a quorum or election link.
-    pub reset: u32,
-    /// Weight of a reset of a client's connection.
-    pub client_reset: u32,
-    /// Weight of an error of a disk.
-    pub disk: u32,
-    /// Weight of a step of a wall clock.
-    pub clock: u32,
-    /// Weight of the loss of a voter's disk; this happens to a minority only, and once in a run.
-    pub wipe: u32,
+    /// What there is, and how much of it.
+    pub weights: Vec<(Kind, u32)>,
+    /// How often in a thousand a server meets a fault as it enters a phase.
+    pub ambush_permille: u32,
+    /// How often in a thousand a slow disk is the leader's.
+    pub hits_leader_permille: u32,
     /// How often in a thousand a crash is silent, as of a machine that loses its power.
     pub silent_permille: u32,
     /// How often in a thousand another crash is of the process alone: what it wrote stays in the page cache.
@@ -98,12 +94,16 @@ pub struct FaultPlan {
     pub midway_permille: u32,
     /// How often in a thousand a server dies within the first steps of a role.
     pub early_permille: u32,
+    /// Within how many.
+    pub early_effects: u32,
     /// How long a server is away, mean, µs.
     pub away_us: u64,
     /// How long a partition or a pause lasts, mean, µs.
     pub trouble_us: u64,
     /// How often in a thousand a start is cut by another crash.
     pub restart_crash_permille: u32,
+    /// How often in a thousand only a quorum is healed when faults end; the rest stays broken for ever.
+    pub core_permille: u32,
 }
 
 impl Plan {
@@ -111,18 +111,31 @@ impl Plan {
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed_91a4);
-        let voters = *pick(&mut rng, &[1, 3, 3, 3, 3, 5]);
-        Self::with_shape(&mut rng, seed, voters)
+        let voters = *pick(&mut rng, &[1, 1, 2, 3, 3, 3, 3, 3, 3, 3, 3, 5, 5, 7]);
+        Self::with_shape(&mut rng, seed, voters, None)
     }
 
     /// The plan of a seed for so many voters.
     #[must_use]
     pub fn for_voters(seed: u64, voters: usize) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed_91a4);
-        Self::with_shape(&mut rng, seed, voters)
+        Self::with_shape(&mut rng, seed, voters, None)
     }
 
-    fn with_shape(rng: &mut fastrand::Rng, seed: u64, voters: usize) -> Self {
+    /// The plan of a seed for a world of this temper.
+    #[must_use]
+    pub fn of_temper(seed: u64, temper: Temper) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed_91a4);
+        let voters = *pick(&mut rng, &[3, 3, 3, 5]);
+        Self::with_shape(&mut rng, seed, voters, Some(temper))
+    }
+
+    fn with_shape(
+        rng: &mut fastrand::Rng,
+        seed: u64,
+        voters: usize,
+        temper: Option<Temper>,
+    ) -> Self {
         let tick_ms = *pick(rng, &[100, 200, 500, 2000]);
         let init_limit = rng.u32(5..=10);
         let sync_limit = rng.u32(2..=5);
@@ -131,11 +144,17 @@ impl Plan {
         let faults = FaultPlan::draw(rng, tick_us);
         let calm_at_us = tick_us * rng.u64(60..=200);
         let is_long = rng.u32(0..4) == 0;
-        Self {
+        let temper = temper.unwrap_or_else(|| Temper::draw(rng, voters));
+        let mut plan = Self {
             seed,
+            temper,
             is_standalone: voters == 1 && rng.bool(),
             voters,
-            observers: usize::from(voters > 1 && rng.u32(0..3) == 0),
+            observers: match rng.u32(0..12) {
+                0..=2 if voters > 1 => 1,
+                3 if voters > 1 => 2,
+                _ => 0,
+            },
             clients: rng.usize(1..=5),
             tick_ms,
             init_limit,
@@ -156,12 +175,16 @@ impl Plan {
             xids_begin_anew: rng.bool(),
             pipeline: *pick(rng, &[1, 4, 16]),
             think_us: tick_us / *pick(rng, &[1, 5, 20]),
+            clients_wait_us: 0,
+            epoch_len_max: *pick(rng, &[u32::MAX - 1, u32::MAX - 1, u32::MAX - 1, 60]),
             timeout_ticks,
             faults,
             calm_at_us: if is_long { calm_at_us * 2 } else { calm_at_us },
             quiet_us: tick_us * 3 * timeout_ticks.1,
             patience_us: patience(tick_us, init_limit, sync_limit, timeout_ticks.1),
-        }
+        };
+        temper.shape(&mut plan, rng);
+        plan
     }
 
     /// A world for a script: nothing is random that matters, and nothing goes wrong by itself.
@@ -174,8 +197,11 @@ impl Plan {
             slow_us: (0, 0),
             cut_permille: 0,
         };
+        plan.temper = Temper::Mixed;
         plan.is_standalone = false;
         plan.observers = 0;
+        plan.clients_wait_us = 0;
+        plan.epoch_len_max = u32::MAX - 1;
         plan.clients = 1;
         plan.tick_ms = 200;
         plan.init_limit = 10;
@@ -196,6 +222,17 @@ impl Plan {
         plan
     }
 
+    /// A voter that serves shows nothing older than this, µs (I-27): its leader may have lost its quorum `syncLimit` ago
+    /// and not know it yet, and the server may have lost its leader as long ago; what was sent before may be late, and a
+    /// disk slow.
+    #[must_use]
+    pub fn staleness_us(&self) -> u64 {
+        let tick_us = self.tick_ms * 1000;
+        let ticks = u64::from(self.sync_limit) * 2 + 3;
+        let by_clocks = tick_us * ticks * 1000 / (1000 - self.drift_permille);
+        by_clocks + (self.weather.slow_us.1 + self.slow_disk_us.1) * 2
+    }
+
     /// Servers of all kinds.
     #[must_use]
     pub fn servers(&self) -> usize {
@@ -214,36 +251,37 @@ impl Plan {
 
 impl FaultPlan {
     fn draw(rng: &mut fastrand::Rng, tick_us: u64) -> Self {
-        let mut weight = |odds: u32| match rng.u32(0..100) {
-            n if n < odds => 1 + rng.u32(0..10),
-            _ => 0,
-        };
-        let (crash, crash_all, pause) = (weight(60), weight(15), weight(30));
-        let (partition, reset, client_reset) = (weight(40), weight(30), weight(30));
-        let (disk, clock, wipe) = (weight(30), weight(10), weight(20));
+        let weights = Kind::ODDS.into_iter().filter_map(|(kind, odds)| {
+            let has = rng.u32(0..100) < odds;
+            has.then(|| (kind, 1 + rng.u32(0..10)))
+        });
+        let weights: Vec<(Kind, u32)> = weights.collect();
+        let crashes = weights.iter().any(|(kind, _)| *kind == Kind::Crash);
         Self {
             every_us: *pick(rng, &[0, 3, 8, 8, 20, 20]) * tick_us,
-            crash,
-            crash_all,
-            pause,
-            partition,
-            reset,
-            client_reset,
-            disk,
-            clock,
-            wipe,
+            weights,
+            ambush_permille: *pick(rng, &[0, 0, 0, 60]),
+            hits_leader_permille: 200,
             silent_permille: *pick(rng, &[0, 200, 1000]),
             process_permille: *pick(rng, &[0, 500, 1000]),
             midway_permille: *pick(rng, &[0, 500, 1000]),
-            early_permille: if crash > 0 {
+            early_permille: if crashes {
                 *pick(rng, &[0, 0, 50, 200])
             } else {
                 0
             },
+            early_effects: 40,
             away_us: *pick(rng, &[1, 5, 20]) * tick_us,
             trouble_us: *pick(rng, &[1, 5, 20]) * tick_us,
             restart_crash_permille: *pick(rng, &[0, 0, 200]),
+            core_permille: 300,
         }
+    }
+
+    /// Makes a kind of fault this frequent.
+    pub(crate) fn set(&mut self, kind: Kind, weight: u32) {
+        self.weights.retain(|(other, _)| *other != kind);
+        self.weights.push((kind, weight));
     }
 
     /// No faults.
@@ -270,6 +308,6 @@ fn weather(rng: &mut fastrand::Rng, tick_us: u64) -> Weather {
     }
 }
 
-fn pick<'a, T>(rng: &mut fastrand::Rng, from: &'a [T]) -> &'a T {
+pub(crate) fn pick<'a, T>(rng: &mut fastrand::Rng, from: &'a [T]) -> &'a T {
     &from[rng.usize(0..from.len())]
 }

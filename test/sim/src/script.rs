@@ -130,11 +130,7 @@ impl Script {
     /// A server hears no other server, and is heard by none; the number takes it back.
     pub fn cut_off(&mut self, at: ServerAt) -> u64 {
         self.faults += 1;
-        for other in (0..self.world.servers.len()).filter(|other| *other != at) {
-            let (here, there) = (Node::Server(at), Node::Server(other));
-            self.world.around.net.block(here, there, self.faults);
-            self.world.around.net.block(there, here, self.faults);
-        }
+        self.world.cut_off(at, self.faults);
         self.faults
     }
 
@@ -145,6 +141,18 @@ impl Script {
             let (here, there) = (Node::Client(client), Node::Server(other));
             self.world.around.net.block(here, there, self.faults);
             self.world.around.net.block(there, here, self.faults);
+        }
+    }
+
+    /// No client hears or is heard from here on.
+    pub fn silence_clients(&mut self) {
+        self.faults += 1;
+        for client in 0..self.world.clients.len() {
+            for server in 0..self.world.servers.len() {
+                let (here, there) = (Node::Client(client), Node::Server(server));
+                self.world.around.net.block(here, there, self.faults);
+                self.world.around.net.block(there, here, self.faults);
+            }
         }
     }
 

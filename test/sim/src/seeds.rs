@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::check::{Counts, Violation};
 use crate::client::Tally;
+use crate::phase::Exposure;
 use crate::plan::Plan;
 use crate::trace::Keeps;
 use crate::world::{Outcome, World};
@@ -21,8 +22,12 @@ pub struct Summary {
     pub virtual_us: u64,
     /// Events.
     pub steps: u64,
+    /// The seed with the most events, and how many.
+    pub longest: (u64, u64),
     /// Injected faults.
     pub faults: u64,
+    /// Which of them met servers in which phase.
+    pub exposure: Exposure,
     /// Decided txns.
     pub decided: u64,
     /// The longest way into step after faults, µs.
@@ -126,7 +131,11 @@ impl Summary {
         self.seeds += 1;
         self.virtual_us += outcome.virtual_us;
         self.steps += outcome.steps;
+        if outcome.steps > self.longest.1 {
+            self.longest = (seed, outcome.steps);
+        }
         self.faults += outcome.faults;
+        self.exposure.add(&outcome.exposure);
         self.decided += outcome.decided as u64;
         self.tally.add(outcome.tally);
         for (name, count) in outcome.counts {

@@ -16,6 +16,17 @@ use crate::surroundings::Surroundings;
 /// Which life of a server: events of an earlier one find nobody.
 pub type Life = u32;
 
+/// How a server dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// The machine loses its power: what was not synced may be lost. Others see their connections end.
+    Power,
+    /// As before, and nobody is told.
+    Silent,
+    /// The process alone ends: what it wrote stays in the page cache, and may still be lost by a later power cut.
+    Process,
+}
+
 /// A job of a server's disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JobId(pub u64);
@@ -128,7 +139,7 @@ impl Server {
     }
 
     /// Ends its process at once. What is on the disk is what a crash at some moment of the jobs under way leaves.
-    pub fn crash(&mut self, around: &mut Surroundings, is_silent: bool) {
+    pub fn crash(&mut self, around: &mut Surroundings, death: Death) {
         let Some(mut process) = self.process.take() else {
             return;
         };
@@ -136,14 +147,18 @@ impl Server {
             around.kernel,
             "s{} ✗ dies{}",
             self.sid,
-            if is_silent { " silently" } else { "" }
+            match death {
+                Death::Power => "",
+                Death::Silent => " silently",
+                Death::Process => ", the machine lives",
+            }
         );
-        let is_process = !is_silent && around.kernel.chance(around.plan.faults.process_permille);
-        self.die_over(is_process, around, |_, around| {
+        self.die_over(death == Death::Process, around, |_, around| {
             process.run_jobs_under_way(around);
         });
         self.standing_still = None;
-        around.net.move_again(&mut around.kernel, self.node());
+        around.net.move_again(&mut around.kernel, self.node(), 0);
+        let is_silent = death == Death::Silent;
         around.net.die(&mut around.kernel, self.node(), is_silent);
         around.check.crashed(self.at);
     }

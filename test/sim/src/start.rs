@@ -144,7 +144,8 @@ fn peer(server: &Server, around: &Surroundings, found: &Found) -> Peer {
         has_history: found.recovered.start != Start::Empty,
     };
     let ensemble = ensemble_options(plan, server.sid, server.role);
-    Peer::member(options, ensemble, &restored, history, now)
+    let peer = Peer::member(options, ensemble, &restored, history, now);
+    peer.with_counter_max(plan.epoch_len_max)
 }
 
 fn owners() -> OwnerRules {

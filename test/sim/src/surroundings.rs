@@ -1,11 +1,11 @@
 //! What every part of a world may touch: time, network, election links, the plan, the checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::Checker;
 use crate::event::ServerAt;
 use crate::kernel::Kernel;
-use crate::network::Network;
+use crate::network::{Network, StreamId};
 use crate::plan::Plan;
 use crate::votes::ElectionLinks;
 
@@ -23,6 +23,10 @@ pub struct Surroundings {
     pub check: Checker,
     /// Disks on which every job takes so long, µs, whatever the plan says.
     pub slow_disks: BTreeMap<ServerAt, u64>,
+    /// Servers that cannot resolve names.
+    pub unresolved: BTreeSet<ServerAt>,
+    /// Streams of somebody who does not speak the protocol.
+    pub strange: BTreeSet<StreamId>,
 }
 
 impl Surroundings {

@@ -76,6 +76,12 @@ impl ElectionLinks {
         }
     }
 
+    /// An attempt to connect ended before it began: the name was not found. The next message tries again.
+    pub fn unresolved(&mut self, from: ServerAt, to: ServerAt, attempt: u64) {
+        let way = self.ways.entry((from, to)).or_default();
+        way.attempt.take_if(|(current, _)| *current == attempt);
+    }
+
     /// An attempt to connect comes to something. `listens` says of the two whether they run.
     pub fn dial(
         &mut self,

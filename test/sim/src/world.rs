@@ -1,9 +1,9 @@
 //! A world: servers, clients and what is between them, under one seed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zabra_election::LinkFact;
-use zabra_peer::DialId;
+use zabra_peer::{DialId, Input};
 use zabra_proto::Sid;
 use zabra_quorum::Role;
 
@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::event::{ClientAt, Event, ServerAt};
 use crate::kernel::{Kernel, Micros};
 use crate::network::{Arrived, Network, Node, Side, StreamId};
+use crate::phase::Exposure;
 use crate::plan::Plan;
 use crate::process::{Fate, Process};
 use crate::say;
@@ -34,6 +35,14 @@ pub struct World {
     /// When everything was in step, if it is.
     pub(crate) in_step_at: Option<Micros>,
     pub(crate) faults: u64,
+    /// Which of them met servers in which phase.
+    pub(crate) exposure: Exposure,
+    /// Numbers of faults that block ways.
+    pub(crate) cuts: u64,
+    /// Who is healed when faults end, if not all are.
+    pub(crate) core: Option<BTreeSet<ServerAt>>,
+    /// What the trace last showed of each server.
+    pub(crate) shown: Vec<Vec<(&'static str, String)>>,
     is_over: bool,
 }
 
@@ -50,6 +59,8 @@ pub struct Outcome {
     pub virtual_us: u64,
     /// Injected faults.
     pub faults: u64,
+    /// Which of them met servers in which phase.
+    pub exposure: Exposure,
     /// Decided txns.
     pub decided: usize,
     /// How often the premise of each invariant held.
@@ -98,10 +109,16 @@ impl World {
                 kernel,
                 plan,
                 slow_disks: BTreeMap::new(),
+                unresolved: BTreeSet::new(),
+                strange: BTreeSet::new(),
             },
             calm_since: None,
             in_step_at: None,
             faults: 0,
+            exposure: Exposure::default(),
+            cuts: 0,
+            core: None,
+            shown: Vec::new(),
             is_over: false,
         }
     }
@@ -114,7 +131,7 @@ impl World {
             self.around.kernel.after(delay, Event::Start(at));
         }
         for at in 0..self.clients.len() {
-            let delay = self.around.kernel.between((0, spread));
+            let delay = self.around.kernel.between((0, spread)) + self.around.plan.clients_wait_us;
             self.around.kernel.after(delay, Event::ClientTimer(at));
         }
     }
@@ -139,6 +156,7 @@ impl World {
             return false;
         };
         self.happen(event);
+        self.show_differences();
         !self.around.check.has_failed()
     }
 
@@ -156,6 +174,7 @@ impl World {
             steps: self.around.kernel.steps,
             virtual_us: self.around.kernel.now().0,
             faults: self.faults,
+            exposure: self.exposure.clone(),
             decided: self.around.check.decided().len(),
             counts: self.around.check.counts().clone(),
             tally,
@@ -176,18 +195,26 @@ impl World {
             Event::Timer(at, life)
             | Event::JobDone(at, life, _)
             | Event::Dialing(at, life, _)
+            | Event::Woken(at, life)
             | Event::VoteFact(at, life, ..) => self.on_server(at, life, event),
             Event::ClientTimer(at) => self.clients[at].on_timer(&mut self.around),
             Event::ClientConnect(at, attempt) => self.connect_client(at, attempt),
             Event::VoteArrives { from, to, link } => self.vote_arrives(from, to, link),
             Event::VoteDial { from, to, attempt } => self.vote_dial(from, to, attempt),
             Event::Fault => self.fault(),
+            Event::Ambush(at) => self.ambush(at),
+            Event::Stop(at) => self.stop(at),
+            Event::Relief(relief) => self.relieve(relief),
+            Event::Loss(loss) => self.lose(&loss),
             Event::Start(at) => self.start(at),
             Event::Resume(at) => self.resume(at),
             Event::Heal(fault) => self.heal(fault),
             Event::Calm => self.calm(),
             Event::Look => self.look(),
-            Event::End => self.is_over = true,
+            Event::End => {
+                self.around.check.count("I-42 no needless elections");
+                self.is_over = true;
+            }
         }
     }
 
@@ -203,6 +230,7 @@ impl World {
         }
         match event {
             Event::Timer(..) => self.with(at, Process::on_timer),
+            Event::Woken(..) => self.with(at, |p, around| p.on_input(Input::Woken, around)),
             Event::JobDone(_, _, job) => self.with(at, |p, around| p.on_job(job, around)),
             Event::Dialing(_, _, dial) => self.dialing(at, dial),
             Event::VoteFact(_, _, about, is_refused) => {
@@ -235,7 +263,15 @@ impl World {
         }
     }
 
+    /// Whether a server is to be in step in the end.
+    pub(crate) fn is_in_core(&self, at: ServerAt) -> bool {
+        self.core.as_ref().is_none_or(|core| core.contains(&at))
+    }
+
     fn start(&mut self, at: ServerAt) {
+        if !self.is_in_core(at) {
+            return;
+        }
         self.servers[at].start(&mut self.around);
         self.with(at, Process::wake);
     }
@@ -309,10 +345,11 @@ impl World {
         let (here, there) = (Node::Server(at), Node::Server(to));
         let net = &self.around.net;
         let is_blocked = net.is_blocked(here, there) || net.is_blocked(there, here);
+        let is_found = !self.around.unresolved.contains(&at);
         let again = Event::Dialing(at, life, dial);
         if is_blocked {
             self.around.kernel.after(UNANSWERED_US, again);
-        } else if self.servers[to].process.is_none() {
+        } else if !is_found || self.servers[to].process.is_none() {
             if tries < DIALS_MAX {
                 self.around.kernel.after(DIAL_PAUSE_US, again);
             } else {
@@ -328,6 +365,9 @@ impl World {
     fn vote_dial(&mut self, from: ServerAt, to: ServerAt, attempt: u64) {
         let listens = [from, to].map(|at| self.servers[at].process.is_some());
         let around = &mut self.around;
+        if around.unresolved.contains(&from) {
+            return around.votes.unresolved(from, to, attempt);
+        }
         let (kernel, net) = (&mut around.kernel, &around.net);
         let told = around.votes.dial(kernel, net, (from, to), attempt, listens);
         for told in told {

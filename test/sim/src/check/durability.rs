@@ -263,6 +263,19 @@ impl Disks {
     }
 }
 
+/// I-15: what recovery finds goes on from its snapshot without a hole.
+pub(super) fn contiguous(at: ServerAt, snapshot: Zxid, tail: &[Entry]) -> Verdict {
+    let mut last = snapshot;
+    for entry in tail {
+        if !last.may_precede(entry.zxid) {
+            let text = format!("s{} finds {} behind {}", at + 1, Z(entry.zxid), Z(last));
+            return fails("I-15 contiguity", text);
+        }
+        last = entry.zxid;
+    }
+    Ok(())
+}
+
 fn hashes(entries: &[Entry]) -> impl Iterator<Item = (Zxid, u64)> + '_ {
     entries
         .iter()

@@ -13,6 +13,8 @@ use crate::trace::Z;
 /// What each server has promised.
 pub(super) struct Promises {
     saved: Vec<Epochs>,
+    /// What each server last wanted saved.
+    wanted: Vec<Epochs>,
     voters: usize,
     leaders: BTreeMap<u32, ServerAt>,
     /// To whom a server has given its word for an epoch.
@@ -25,14 +27,21 @@ impl Promises {
         Self {
             voters,
             saved: vec![Epochs::default(); servers],
+            wanted: vec![Epochs::default(); servers],
             leaders: BTreeMap::new(),
             accepted: BTreeMap::new(),
             acked: BTreeMap::new(),
         }
     }
 
+    /// What a server last wanted saved.
+    pub(super) fn wanted_last(&self, at: ServerAt) -> Epochs {
+        self.wanted[at]
+    }
+
     /// I-11: epochs only grow, and current is never above accepted.
-    pub(super) fn wanted(&self, at: ServerAt, epochs: Epochs) -> Verdict {
+    pub(super) fn wanted(&mut self, at: ServerAt, epochs: Epochs) -> Verdict {
+        self.wanted[at] = epochs;
         let saved = self.saved[at];
         if epochs.accepted < saved.accepted
             || epochs.current < saved.current
@@ -51,6 +60,9 @@ impl Promises {
     /// Nothing is left of what it promised; it has no voice until it has a history again (P48).
     pub(super) fn wiped(&mut self, at: ServerAt) {
         self.saved[at] = Epochs::default();
+        self.wanted[at] = Epochs::default();
+        self.accepted.retain(|(who, _), _| *who != at);
+        self.acked.retain(|(who, _), _| *who != at);
     }
 
     /// I-11 after a crash, and the epoch of the log's end.

@@ -9,43 +9,57 @@
 //! | `order` | what is decided, in which order, and what state follows: I-2, I-3, I-4, I-13, I-28 |
 //! | `durability` | what disks hold: I-7, I-8, I-9, I-14, I-16 |
 //! | `epochs` | promises and votes: I-1, I-11, I-12 |
+//! | `closed` | sessions that are over: I-31 |
+//! | `names` | sequential names: I-21 |
+//! | `tested` | what must have been put to the test: I-44 |
+//! | `freshness` | how old what a server shows may be: I-27 |
 //! | `elections` | who leads was elected: P59 |
 //! | `replies` | what clients are told: I-22 to I-26 |
 //! | `sessions` | their writes, their time, their end: I-26, I-29, I-30 |
 //! | `replay` | a history applied twice: I-17 |
 //! | `watches` | what they are told unasked: I-32, I-33, I-35 |
 
+mod closed;
 mod durability;
 mod elections;
 mod epochs;
+mod freshness;
+mod names;
 mod order;
 mod replay;
 mod replies;
 mod sessions;
+mod tested;
 mod watches;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zabra_election::Notification;
 use zabra_peer::Commit;
 use zabra_proto::quorum_packet::Message;
-use zabra_proto::{SessionId, Sid, Zxid};
+use zabra_proto::{SessionId, Sid, Txn, Zxid};
 use zabra_serve::Replica;
 use zabra_zab::{Entry, Epochs, Packet};
 
 use crate::event::ServerAt;
 use crate::kernel::Micros;
+use crate::model::{self, Model, Step};
 use crate::plan::Plan;
+use crate::trace::{Z, hash_of};
 
+use closed::Closed;
 use durability::Disks;
 use elections::Elections;
 use epochs::Promises;
+use freshness::Freshness;
+use names::Names;
 use order::Order;
 use replay::Replays;
 use sessions::Sessions;
 
 pub use order::{Change, ChildChange, Decided};
 pub use replies::{Answer, Told};
+pub use tested::REQUIRED;
 pub use watches::WatchKind;
 
 /// Something that must not happen has happened.
@@ -65,6 +79,7 @@ pub struct Checker {
     violation: Option<Violation>,
     counts: Counts,
     is_standalone: bool,
+    epoch_len_max: u32,
     order: Order,
     disks: Disks,
     promises: Promises,
@@ -76,7 +91,16 @@ pub struct Checker {
     /// The last txn that any client was told of.
     told: Zxid,
     is_quiet: bool,
+    /// Who is whole when the world is quiet, if not all are.
+    core: Option<BTreeSet<ServerAt>>,
+    freshness: Freshness,
+    model: Model,
+    names: Names,
+    closed: Closed,
 }
+
+/// Every step is one of the abstract protocol.
+const REFINEMENT: &str = "refinement of ZAB";
 
 /// Why a learner leaves a leader that does not keep to the protocol: none of the simulated ones may.
 const IRREGULAR: [&str; 8] = [
@@ -89,6 +113,10 @@ const IRREGULAR: [&str; 8] = [
     "it begins to synchronize anew",
     "it does not say which epoch",
 ];
+
+fn txn_of(entry: &Entry) -> model::Txn {
+    (entry.zxid, hash_of(&entry.payload))
+}
 
 /// What a check says.
 type Verdict = Result<(), Violation>;
@@ -105,15 +133,21 @@ impl Checker {
             violation: None,
             counts: Counts::new(),
             is_standalone: plan.is_standalone,
+            epoch_len_max: plan.epoch_len_max,
             order: Order::new(plan.servers()),
             disks: Disks::new(plan.servers(), plan.voters),
             promises: Promises::new(plan.servers(), plan.voters),
-            elections: Elections::new(plan.voters),
+            elections: Elections::new(plan.voters, plan.tick_ms * 1000),
             sessions: Sessions::new(plan.close_session_len_max),
             replays: Replays::default(),
             answered: BTreeMap::new(),
             told: Zxid::ZERO,
             is_quiet: false,
+            core: None,
+            freshness: Freshness::new(plan),
+            model: Model::new(plan.servers(), plan.voters),
+            names: Names::default(),
+            closed: Closed::new(),
         }
     }
 
@@ -157,6 +191,17 @@ impl Checker {
         *self.counts.entry(invariant).or_default() += 1;
     }
 
+    /// What a member did is a step of the abstract protocol.
+    fn refine(&mut self, step: &Step<'_>) {
+        if self.is_standalone || self.has_failed() {
+            return;
+        }
+        self.count(step.name());
+        if let Err(why) = self.model.step(step) {
+            self.violate(REFINEMENT, format!("{step:x?}: {why}"));
+        }
+    }
+
     fn judge(&mut self, verdict: Verdict) {
         if let Err(Violation { invariant, text }) = verdict {
             self.violate(invariant, text);
@@ -167,14 +212,27 @@ impl Checker {
     pub fn appended(&mut self, at: ServerAt, entry: &Entry, leads: bool) {
         self.count("I-2 integrity");
         self.count("I-4 total order");
+        if leads && entry.zxid.counter() == 1 {
+            self.count("I-6 primary integrity");
+        }
         let verdict = self.order.proposed(at, entry, leads);
         self.judge(verdict);
         let verdict = self.disks.appended(at, entry);
         self.judge(verdict);
+        let txn = txn_of(entry);
+        if self.model.leads(at) {
+            self.refine(&Step::Propose(at, txn));
+        }
+        self.refine(&Step::Log(at, txn));
     }
 
     /// A server that leads makes a txn, by a clock of this speed.
     pub fn made(&mut self, at: ServerAt, entry: &Entry, now: Micros, rate_permille: u64) {
+        self.count("P127 an epoch has its numbers");
+        if entry.zxid.counter() > self.epoch_len_max && !self.is_standalone {
+            let text = format!("s{} makes {}", at + 1, Z(entry.zxid));
+            self.violate("P127 an epoch has its numbers", text);
+        }
         let payload = Replica::decode(&entry.payload);
         if sessions::is_expiry(&payload.header, &payload.txn) {
             self.count("I-29 lease");
@@ -199,12 +257,18 @@ impl Checker {
     /// A server's disk says that these are durable.
     pub fn flushed(&mut self, at: ServerAt, batch: &[Entry]) {
         self.disks.flushed(at, batch);
+        if let Some(last) = batch.last() {
+            self.refine(&Step::Sync(at, last.zxid));
+        }
     }
 
     /// A server has applied a txn.
-    pub fn applied(&mut self, at: ServerAt, commit: &Commit, replica: &Replica) {
+    pub fn applied(&mut self, at: ServerAt, commit: &Commit, replica: &Replica, now: Micros) {
         let verdict = self.applies(at, commit.zxid, &commit.payload);
         self.judge(verdict);
+        self.freshness.decided(commit.zxid, now);
+        self.refine(&Step::Deliver(at, (commit.zxid, hash_of(&commit.payload))));
+        self.count("I-5 primary order");
         self.count("I-13 equal state");
         let verdict = self.order.state(at, replica);
         self.judge(verdict);
@@ -223,6 +287,14 @@ impl Checker {
             self.count("I-26 writes in their order");
             let payload = Replica::decode(payload);
             self.sessions.decided(&payload.header, &payload.txn)?;
+            if let Txn::CloseSession(_) = payload.txn {
+                self.closed.insert(payload.header.session, zxid);
+            }
+            let created = self.order.find(zxid).and_then(|d| d.created.as_deref());
+            if let Some(verdict) = created.and_then(|path| self.names.created(path)) {
+                self.count("I-21 sequential names");
+                verdict?;
+            }
         }
         Ok(())
     }
@@ -237,6 +309,8 @@ impl Checker {
         epochs: Epochs,
     ) {
         self.count("I-14 recovery");
+        self.count("I-15 contiguity");
+        self.count("I-18 no unbootable state");
         let snapshot = if self.is_standalone {
             tail.first()
                 .map_or(replica.last_zxid(), |first| Zxid(first.zxid.0 - 1))
@@ -244,6 +318,8 @@ impl Checker {
             replica.last_zxid()
         };
         self.order.restarted(at, snapshot);
+        let verdict = durability::contiguous(at, snapshot, tail);
+        self.judge(verdict);
         let verdict = self.disks.recovered(at, snapshot, tail);
         self.judge(verdict);
         if self.is_standalone {
@@ -260,6 +336,13 @@ impl Checker {
         self.count("I-16 snapshot truth");
         let verdict = self.order.state(at, replica);
         self.judge(verdict);
+        let tail: Vec<model::Txn> = tail.iter().map(txn_of).collect();
+        self.refine(&Step::Recover {
+            at,
+            delivered: snapshot,
+            tail: &tail,
+            epochs: (epochs.accepted, epochs.current),
+        });
     }
 
     /// Whether a voter's disk may be lost without the others being stuck: who has no history cannot know that it never
@@ -269,11 +352,30 @@ impl Checker {
         self.disks.have_others_history(at)
     }
 
+    /// Whether a voter has a history on its disk.
+    #[must_use]
+    pub fn has_history(&self, at: ServerAt) -> bool {
+        self.disks.last(at) > Zxid::ZERO
+    }
+
+    /// What every voter that serves must show to who asks now (I-27).
+    pub fn must_show(&mut self, now: Micros) -> Zxid {
+        self.freshness.required(now)
+    }
+
+    /// A voter has shown the state behind `shown` to who asked when it had to show `required` (I-27).
+    pub fn showed(&mut self, at: ServerAt, shown: Zxid, required: Zxid) {
+        self.count("I-27 staleness bound");
+        let verdict = self.freshness.showed(at, shown, required);
+        self.judge(verdict);
+    }
+
     /// A server's disk was lost.
     pub fn wiped(&mut self, at: ServerAt) {
         self.count("P48 disk lost");
         self.disks.wiped(at);
         self.promises.wiped(at);
+        self.refine(&Step::Lose(at));
         let verdict = self.disks.kept_by_a_quorum(&self.order);
         self.judge(verdict);
     }
@@ -282,6 +384,7 @@ impl Checker {
     pub fn crashed(&mut self, at: ServerAt) {
         self.count("I-9 commit is for ever");
         self.disks.crashed(at);
+        self.refine(&Step::Crash(at));
         let verdict = self.disks.kept_by_a_quorum(&self.order);
         self.judge(verdict);
     }
@@ -297,6 +400,7 @@ impl Checker {
             self.violate("R4 only committed state", text);
         }
         self.disks.truncating(at, to);
+        self.refine(&Step::Cut(at, to));
         self.count("I-9 commit is for ever");
         let verdict = self.disks.kept_by_a_quorum(&self.order);
         self.judge(verdict);
@@ -305,12 +409,15 @@ impl Checker {
     /// It is cut.
     pub fn truncated(&mut self, at: ServerAt, to: Zxid) {
         self.disks.truncated(at, to);
+        self.refine(&Step::WasCut(at));
     }
 
     /// A server begins to replace its history by a snapshot and what is behind it.
     pub fn installing(&mut self, at: ServerAt, zxid: Zxid, entries: &[Entry]) {
         self.count("snapshot installed");
         self.disks.installing(at, zxid, entries);
+        let behind: Vec<model::Txn> = entries.iter().map(txn_of).collect();
+        self.refine(&Step::Replace(at, zxid, &behind));
         let verdict = self.disks.kept_by_a_quorum(&self.order);
         self.judge(verdict);
     }
@@ -318,6 +425,8 @@ impl Checker {
     /// A snapshot and what is behind it are a server's history.
     pub fn installed(&mut self, at: ServerAt, zxid: Zxid, entries: &[Entry], replica: &Replica) {
         self.disks.installed(at, zxid, entries);
+        let behind: Vec<model::Txn> = entries.iter().map(txn_of).collect();
+        self.refine(&Step::WasReplaced(at, zxid, &behind));
         let verdict = self.disks.kept_by_a_quorum(&self.order);
         self.judge(verdict);
         self.order.restarted(at, zxid);
@@ -329,13 +438,21 @@ impl Checker {
     /// A server wants these epochs durable.
     pub fn epochs_wanted(&mut self, at: ServerAt, epochs: Epochs) {
         self.count("I-11 epochs");
+        let before = self.promises.wanted_last(at);
         let verdict = self.promises.wanted(at, epochs);
         self.judge(verdict);
+        if epochs.accepted != before.accepted {
+            self.refine(&Step::Promise(at, epochs.accepted));
+        }
+        if epochs.current != before.current {
+            self.refine(&Step::Accept(at, epochs.current));
+        }
     }
 
     /// They are.
     pub fn epochs_saved(&mut self, at: ServerAt, epochs: Epochs) {
         self.promises.saved(at, epochs);
+        self.refine(&Step::Keep(at, (epochs.accepted, epochs.current)));
     }
 
     /// A server leads with a quorum behind it.
@@ -346,6 +463,7 @@ impl Checker {
         self.judge(verdict);
         let verdict = self.promises.established(at, epoch);
         self.judge(verdict);
+        self.refine(&Step::Establish(at, epoch));
         self.count("I-7 leader completeness");
         let verdict = self.disks.is_complete(at, epoch, &self.order);
         self.judge(verdict);
@@ -359,9 +477,10 @@ impl Checker {
         self.judge(verdict);
     }
 
-    /// From here on nothing is wrong with the world, and it is in step.
-    pub fn expect_quiet(&mut self) {
+    /// From here on nothing is wrong with the world, or with a core of it, and it is in step.
+    pub fn expect_quiet(&mut self, core: Option<BTreeSet<ServerAt>>) {
         self.is_quiet = true;
+        self.core = core;
     }
 
     /// A server is without a leader: not while nothing is wrong (I-42).
@@ -371,7 +490,12 @@ impl Checker {
             let text = format!("s{} leaves its role: {why}", at + 1);
             self.violate("P20 nothing out of order", text);
         }
-        if self.is_quiet {
+        let is_whole = self.core.as_ref().is_none_or(|core| core.contains(&at));
+        if why.contains("numbers are used up") {
+            // The election that follows is needed.
+            self.is_quiet = false;
+        }
+        if self.is_quiet && is_whole {
             let text = format!("s{} leaves its role: {why}", at + 1);
             self.violate("I-42 no needless elections", text);
         }
@@ -379,14 +503,17 @@ impl Checker {
 
     /// A client has lost its session: not while nothing is wrong (I-29).
     pub fn lost_session(&mut self, session: SessionId) {
-        if self.is_quiet {
+        if self.is_quiet && self.core.is_none() {
             self.violate("I-29 lease", format!("{session} is lost"));
         }
     }
 
     /// A server votes.
-    pub fn vote(&mut self, at: ServerAt, notification: &Notification) {
+    pub fn vote(&mut self, at: ServerAt, to: Sid, notification: &Notification, now: Micros) {
         self.elections.said(at, notification);
+        self.count("P59 no storm of votes");
+        let verdict = self.elections.said_to(at, to, now);
+        self.judge(verdict);
         if self.promises.is_about_itself(at, notification) {
             self.count("I-12 votes tell the truth");
             let last = self.disks.last_claimed(at);
@@ -395,11 +522,18 @@ impl Checker {
         }
     }
 
+    /// A server looks for a leader.
+    pub fn looks(&mut self, at: ServerAt) {
+        self.elections.looks(at);
+        self.refine(&Step::Look(at));
+    }
+
     /// A server finds itself elected.
     pub fn elected(&mut self, at: ServerAt) {
         self.count("P59 elected by a quorum");
         let verdict = self.elections.elected(at);
         self.judge(verdict);
+        self.refine(&Step::Elect(at));
     }
 
     /// A server hears a client, which has this session.
@@ -430,7 +564,12 @@ impl Checker {
                     .promises
                     .ack_epoch(at, to, (*last_logged, *current_epoch), last);
                 self.judge(verdict);
+                if let Some(leader) = to.and_then(|to| usize::try_from(to.0 - 1).ok()) {
+                    let counts = current_epoch.is_some();
+                    self.refine(&Step::Follow { at, leader, counts });
+                }
             }
+            Packet::Proposal(entry) => self.refine(&Step::Propose(at, txn_of(entry))),
             Packet::UpToDate => {
                 let epoch = self.promises.current(at);
                 self.established(at, epoch);

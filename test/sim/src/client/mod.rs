@@ -79,10 +79,16 @@ struct Connection {
     input: Vec<u8>,
     /// What waits for its reply: the number, what it is, and the last txn that anybody had been told of then.
     asked: VecDeque<(i32, Asked, Zxid)>,
+    /// What a voter must show to each of these at least (I-27).
+    required: VecDeque<Zxid>,
+    /// Whom it asks.
+    to: ServerAt,
     heard: Micros,
     said: Micros,
     /// The zxid of the last reply.
     last: Zxid,
+    /// The zxid of the last event.
+    event: Zxid,
     watches: Watched,
     /// Watches of the connection before, until the server has them.
     moving: Option<Moving>,
@@ -221,9 +227,12 @@ impl Client {
             is_open: false,
             input: Vec::new(),
             asked: VecDeque::new(),
+            required: VecDeque::new(),
+            to,
             heard: now,
             said: now,
             last: Zxid::ZERO,
+            event: Zxid::ZERO,
             watches: Watched::default(),
             moving: None,
         });
@@ -257,6 +266,8 @@ impl Client {
 
     fn send(&mut self, body: &[u8], around: &mut Surroundings) {
         let Some(conn) = &mut self.conn else { return };
+        let required = around.check.must_show(around.kernel.now());
+        conn.required.push_back(required);
         conn.said = around.kernel.now();
         let frame = framed(body);
         let (kernel, net) = (&mut around.kernel, &mut around.net);

@@ -16,6 +16,9 @@ use crate::say;
 use crate::surroundings::Surroundings;
 use crate::trace::{Z, hash_of};
 
+/// What older servers put into the header of an event.
+const NO_ZXID: Zxid = Zxid(u64::MAX);
+
 impl Client {
     /// Bytes of the server.
     pub fn on_bytes(&mut self, stream: StreamId, bytes: &[u8], around: &mut Surroundings) {
@@ -66,6 +69,9 @@ impl Client {
             around.check.violate("I-30 one owner", text);
         }
         let is_known = self.session.is_some();
+        if is_known {
+            around.check.count("I-30 one owner");
+        }
         say!(
             around.kernel,
             "c{} has session {}",
@@ -102,6 +108,10 @@ impl Client {
             around.check.violate("I-26 session order", text);
             return Some(());
         };
+        let required = conn.required.pop_front().unwrap_or_default();
+        if conn.to < around.plan.voters {
+            around.check.showed(conn.to, header.zxid, required);
+        }
         around.check.count("I-26 session order");
         if xid != header.xid.0 || header.zxid < conn.last {
             let text = format!(
@@ -123,6 +133,7 @@ impl Client {
         }
         self.seen = self.seen.max(header.zxid);
         conn.watches.check(session, header.zxid, &mut around.check);
+        around.check.answered_on(session, header.zxid);
         say!(
             around.kernel,
             "c{} is told #{xid} {} {:?}",
@@ -262,6 +273,15 @@ impl Client {
     ) -> Option<()> {
         let event = WatcherEvent::decode(r).ok()?;
         let conn = self.conn.as_mut()?;
+        if header.zxid != NO_ZXID {
+            around.check.count("I-34 event order");
+            if header.zxid < conn.event {
+                let (path, zxid, last) = (&event.path, Z(header.zxid), Z(conn.event));
+                let text = format!("{session} hears of {path} at {zxid} after {last}");
+                around.check.violate("I-34 event order", text);
+            }
+            conn.event = header.zxid;
+        }
         let moving = conn.moving.as_mut().map(|moving| {
             moving.told(&event.path, event.kind);
         });

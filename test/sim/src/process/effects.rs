@@ -10,6 +10,7 @@ use zabra_zab::Entry;
 use super::jobs::Job;
 use super::{Fate, Process};
 use crate::event::Event;
+use crate::phase::Phase;
 use crate::say;
 use crate::surroundings::Surroundings;
 use crate::trace::Z;
@@ -84,7 +85,8 @@ impl Process {
                 self.begin_in_order(Job::Truncate(to), around);
             }
             Effect::Notify { to, notification } => {
-                around.check.vote(self.at, &notification);
+                let at = around.kernel.now();
+                around.check.vote(self.at, to, &notification, at);
                 let config = crate::start::membership(&self.plan).to_string();
                 let mut frame = Vec::new();
                 if notification
@@ -170,7 +172,8 @@ impl Process {
         }
         self.clients.apply(&mut self.replica, commit, now.mono);
         self.txns_since_snapshot += 1;
-        around.check.applied(self.at, commit, &self.replica);
+        let at = around.kernel.now();
+        around.check.applied(self.at, commit, &self.replica, at);
         self.step(now, Input::Applied(commit.zxid));
     }
 
@@ -188,6 +191,7 @@ impl Process {
         match note {
             Note::InStep { leader, epoch } => {
                 self.in_step = Some((*leader, *epoch));
+                self.enter(Phase::Broadcast, around);
                 if *leader == self.sid {
                     around.check.established(self.at, *epoch);
                     around.check.leads(self.at, around.kernel.now());
@@ -200,15 +204,19 @@ impl Process {
                 }
                 let early = around.plan.faults.early_permille;
                 if around.kernel.chance(early) {
-                    self.dies_in = Some(around.kernel.rng.u32(0..40));
+                    let effects = around.plan.faults.early_effects.max(1);
+                    self.dies_in = Some(around.kernel.rng.u32(0..effects));
                 }
+                self.enter(Phase::Discovery, around);
             }
             Note::Looking | Note::Left { .. } => {
                 if let Note::Left { why } = note {
                     around.check.left(self.at, why);
                 }
+                around.check.looks(self.at);
                 self.in_step = None;
                 self.is_tree_in_step = false;
+                self.enter(Phase::Election, around);
             }
             _ => {}
         }

@@ -14,6 +14,7 @@ use super::{Fate, Process};
 use crate::disk::Files;
 use crate::loader::Loader;
 use crate::network::{Side, StreamId};
+use crate::phase::Phase;
 use crate::say;
 use crate::start::tree_options;
 use crate::surroundings::Surroundings;
@@ -196,6 +197,9 @@ impl Process {
             };
             let message = match read {
                 Ok(message) => message,
+                Err(_) if around.strange.contains(&link.stream) => {
+                    return self.forget_link(id, around);
+                }
                 Err(why) => {
                     let text = format!("s{} cannot read link {}: {why}", self.sid, id.0);
                     return around.check.violate("wire", text);
@@ -297,6 +301,10 @@ impl Process {
         );
         link.put(packet);
         around.check.packet_sent(self.at, link.sid, packet);
+        let begins = matches!(packet, Packet::AckEpoch { .. } | Packet::NewLeader { .. });
+        if begins && self.phase == Phase::Discovery {
+            self.enter(Phase::Synchronization, around);
+        }
     }
 
     pub(super) fn close_link(&mut self, id: LinkId, around: &mut Surroundings) {

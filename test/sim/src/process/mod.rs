@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, VecDeque};
 use zabra_election::{LinkFact, Received, ServerState};
 use zabra_peer::{DialId, Effect, Input, Now, Peer};
 use zabra_proto::notification::{self, Notification};
-use zabra_proto::{MonoMillis, Sid};
+use zabra_proto::{MonoMillis, Sid, Zxid};
 use zabra_serve::{Clients, Replica};
 use zabra_zab::Entry;
 
@@ -31,6 +31,7 @@ use crate::disk::Files;
 use crate::event::{Event, ServerAt};
 use crate::kernel::Micros;
 use crate::network::{Side, StreamId};
+use crate::phase::Phase;
 use crate::plan::Plan;
 use crate::say;
 use crate::server::{JobId, Life};
@@ -102,6 +103,7 @@ pub struct Process {
     pub(crate) dies_in: Option<u32>,
     /// In which epoch it is in step, and behind whom.
     in_step: Option<(Sid, u32)>,
+    phase: Phase,
     fate: Fate,
 }
 
@@ -122,8 +124,10 @@ impl Process {
             disk,
             plan,
         } = parts;
+        let mut phase = Phase::Broadcast;
         if !plan.is_standalone {
             clients.stop_serving();
+            phase = Phase::Election;
         }
         Self {
             at,
@@ -154,6 +158,7 @@ impl Process {
             armed: None,
             dies_in: None,
             in_step: None,
+            phase,
             fate: Fate::Runs,
         }
     }
@@ -180,6 +185,35 @@ impl Process {
     #[must_use]
     pub fn state(&self) -> Option<ServerState> {
         self.peer.state()
+    }
+
+    /// The last txn that is durable here.
+    #[must_use]
+    pub fn flushed(&self) -> Zxid {
+        self.files.log.last_flushed()
+    }
+
+    /// How much its disk has to do.
+    #[must_use]
+    pub fn job_count(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Where it stands in the protocol.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// It enters a phase: perhaps it is waited for there.
+    fn enter(&mut self, phase: Phase, around: &mut Surroundings) {
+        self.phase = phase;
+        let ambush = around.plan.faults.ambush_permille;
+        if around.kernel.chance(ambush) {
+            let longest = around.plan.weather.delay_us.1 + around.plan.flush_us.1;
+            let delay = around.kernel.between((0, longest));
+            around.kernel.after(delay, Event::Ambush(self.at));
+        }
     }
 
     pub(crate) fn life(&self) -> Life {
@@ -230,6 +264,31 @@ impl Process {
             );
         }
         self.settle(around)
+    }
+
+    /// Something arrived at the election port that is no notification.
+    pub(crate) fn on_strange_vote(&mut self, bytes: &[u8], around: &mut Surroundings) -> Fate {
+        let is_message = match notification::frame(bytes) {
+            Ok(Some((body, _))) => Notification::decode(body).is_ok(),
+            Ok(None) | Err(_) => false,
+        };
+        if is_message {
+            say!(around.kernel, "s{} takes it for a vote of nobody", self.sid);
+        }
+        self.settle(around)
+    }
+
+    /// It is told something that needs nothing else.
+    pub(crate) fn on_input(&mut self, input: Input<'_>, around: &mut Surroundings) -> Fate {
+        let now = self.now(around);
+        say!(around.kernel, "s{} {input:?}", self.sid);
+        self.step(now, input);
+        self.settle(around)
+    }
+
+    /// It is asked to stop in good order.
+    pub(crate) fn stop(&mut self, around: &mut Surroundings) -> Fate {
+        self.on_input(Input::Stop, around)
     }
 
     /// An election link changed.

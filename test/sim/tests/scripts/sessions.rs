@@ -48,3 +48,19 @@ fn p79_sessions_get_their_full_time_from_a_new_leader() {
     script.in_step();
     assert_eq!(script.world.clients[0].tally.lost_sessions, 0);
 }
+
+/// f10: the numbers of an epoch end in the midst of sessions that expire in one tick.
+#[test]
+fn p127_sessions_that_expire_together_do_not_overrun_their_epoch() {
+    let mut plan = Plan::scripted(3);
+    plan.clients = 5;
+    plan.epoch_len_max = 12;
+    let mut script = Script::of(plan);
+    assert_eq!(script.world.around.check.last_decided().counter(), 10);
+    script.silence_clients();
+    script.until("all five have expired", |world| {
+        let decided = world.around.check.decided();
+        decided.iter().filter(|d| d.error.is_none()).count() >= 15
+    });
+    assert!(script.world.around.check.last_decided().epoch() > 1);
+}
