@@ -25,6 +25,7 @@ use std::sync::Arc;
 use zabra_proto::Zxid;
 use zabra_sim::disk::dirs;
 use zabra_sim::loader::Loader;
+use zabra_sim::plan::Plan;
 use zabra_sim::script::Script;
 use zabra_sim::start::tree_options;
 use zabra_storage::{
@@ -94,17 +95,20 @@ impl Stopped {
     /// Makes them: an ensemble elects, writes and stops.
     #[must_use]
     pub fn make() -> Self {
-        let mut script = Script::with(SERVERS);
+        let plan = Plan {
+            // All in one file, whatever the plan draws.
+            segment_len_max: 0,
+            ..Plan::scripted(SERVERS)
+        };
+        let mut script = Script::of(plan);
         while script.world.around.check.last_decided().counter() < ENTRIES as u32 {
             script.write(0);
         }
         script.in_step();
         script.pass_ms(2000);
-        for at in 0..SERVERS {
-            script.crash(at);
-        }
-        // Once started in order: the durable mark covers everything.
+        // As of an orderly stop, and started once after it: the durable mark covers everything.
         let disks = disks_of(&script);
+        (0..SERVERS).for_each(|at| script.crash(at));
         let logs = disks.each_ref().map(|disk| {
             recovered(disk).unwrap();
             let files = disk.files();
@@ -270,7 +274,7 @@ fn ask(wound: &mut Wound, here: &FaultyDisk, other: &FaultyDisk, got: &mut bool)
 }
 
 fn disks_of(script: &Script) -> [FaultyDisk; SERVERS] {
-    std::array::from_fn(|at| script.world.servers[at].disk.clone())
+    std::array::from_fn(|at| script.world.servers[at].disk.copy())
 }
 
 fn entries_of(disk: &FaultyDisk, log: &Path) -> [Entry; ENTRIES] {
