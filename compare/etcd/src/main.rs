@@ -1,7 +1,7 @@
 //! The load of `zabra bench` on etcd, with the same figures under the same names: sessions × requests outstanding in each, a
 //! closed loop, keys and values of the same lengths, a window behind a warm-up, server CPU at its edges.
 //!
-//! A session is a connection of HTTP/2 of its own. etcd's API is gRPC; of it three calls are needed, which [`wire`] spells by
+//! A session is a connection of HTTP/2 of its own. etcd's API is gRPC; of it two calls are needed, which [`wire`] spells by
 //! hand: no code is generated, nothing is decoded that is not looked at, so that what the client costs is small beside the server.
 //! `cargo xtask referee` runs this.
 

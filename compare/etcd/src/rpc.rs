@@ -66,16 +66,6 @@ impl Session {
         Ok(())
     }
 
-    /// Deletes every key that begins like this.
-    ///
-    /// # Errors
-    /// As [`Session::range`].
-    pub async fn delete_all(&mut self, prefix: &[u8]) -> anyhow::Result<()> {
-        let request = wire::delete_all(prefix);
-        self.call("DeleteRange", request).await?;
-        Ok(())
-    }
-
     async fn call(&mut self, method: &str, message: Bytes) -> anyhow::Result<BytesMut> {
         let uri = format!("http://{}/etcdserverpb.KV/{method}", self.authority);
         let request = Request::builder()

@@ -21,18 +21,6 @@ pub fn put(key: &[u8], value: &[u8]) -> Bytes {
     })
 }
 
-/// `DeleteRangeRequest` of every key that begins like this.
-pub fn delete_all(prefix: &[u8]) -> Bytes {
-    let mut end = prefix.to_vec();
-    if let Some(last) = end.last_mut() {
-        *last = last.saturating_add(1);
-    }
-    frame(|out| {
-        put_bytes(out, 1, prefix);
-        put_bytes(out, 2, &end);
-    })
-}
-
 /// The length of the value in a `RangeResponse` of one key; `None` when there is no such key.
 ///
 /// # Errors
@@ -118,7 +106,6 @@ mod tests {
         assert_eq!(&range(b"k", false)[..], b"\0\0\0\0\x03\x0a\x01k");
         assert_eq!(&range(b"k", true)[..], b"\0\0\0\0\x05\x0a\x01k\x38\x01");
         assert_eq!(&put(b"k", b"v")[..], b"\0\0\0\0\x06\x0a\x01k\x12\x01v");
-        assert_eq!(&delete_all(b"k")[..], b"\0\0\0\0\x06\x0a\x01k\x12\x01l");
         assert_eq!(put(b"k", &[0; 200])[8..11], [2 << 3 | 2, 0xc8, 1]);
     }
 
