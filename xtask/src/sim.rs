@@ -13,7 +13,10 @@ use crate::stage::{Outcome, Tally};
 use crate::workspace::Workspace;
 
 /// How many seeds the gate runs.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 3000;
+
+/// So many faults they must inject in all, or they prove little.
+const FAULTS: u64 = 60_000;
 
 /// How many of them twice (I-43).
 const TWICE: u64 = 200;
@@ -71,6 +74,7 @@ pub(crate) fn stage(workspace: &Workspace, limit: Duration) -> anyhow::Result<Ou
     command.arg("--seeds").arg(SEEDS.to_string());
     command.arg("--twice").arg(TWICE.to_string());
     command.arg("--from").arg(from.to_string());
+    command.arg("--require").arg(FAULTS.to_string());
     let run = shell::run(&mut command, limit)?;
     Ok(Outcome::Ran {
         tally: Tally::of_sim(&run.stdout),
