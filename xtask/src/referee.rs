@@ -1,7 +1,7 @@
 //! Zabra, Apache ZooKeeper and etcd measured in one sitting, and told so that one sees where Zabra loses.
 //!
 //! It is `cargo xtask bench` with a third peer, every run kept instead of the median alone, and a disk that can be slowed. Servers
-//! and load come from [`crate::bench`]; [`rows`] knows what is asked of whom, [`sheet`] keeps the figures, [`report`] writes them
+//! and load come from [`crate::bench`]; [`rows`] knows what is asked of whom, [`sheet`] keeps the figures, [`mod@report`] writes them
 //! down, [`plot`] draws them, [`flush`] measures the disk, [`etcd`] finds the third peer. The bars are those of [`crate::bench`].
 
 use std::fs;

@@ -97,8 +97,17 @@ pub(crate) struct Member {
     pub(crate) began: bool,
     pub(crate) tick_ms: u64,
     pub(crate) numbers: Numbers,
+    /// So often in a row this server left a leader before it was in step.
+    pub(crate) vain_joins: u32,
+    /// No election is begun before.
+    pub(crate) pause: Option<MonoMillis>,
     next_dial: u64,
 }
+
+/// So many joins in vain are followed by the next at once: a leader may have died young.
+const VAIN_JOINS_AT_ONCE: u32 = 3;
+/// The first pause after that; each is twice as long as the one before, up to a tick.
+const PAUSE_MS: u64 = 10;
 
 impl Member {
     pub(crate) fn new(
@@ -124,6 +133,8 @@ impl Member {
             has_history,
             began: false,
             tick_ms,
+            vain_joins: 0,
+            pause: None,
             next_dial: 0,
         }
     }
@@ -148,6 +159,13 @@ impl Member {
     }
 
     /// All members report the same epoch to lookers from here on (quorum 5.6).
+    /// A leader was left before this server was in step with it. What ended that may last, as a disk does that refuses a
+    /// snapshot: then the next attempts come later and later, or both sides would do nothing else.
+    pub(crate) fn pause_before_next_join(&mut self, now: MonoMillis) {
+        self.vain_joins = self.vain_joins.saturating_add(1);
+        self.pause = pause_ms(self.vain_joins, self.tick_ms).map(|pause| now.after(pause));
+    }
+
     pub(crate) fn established(&mut self, epoch: u32, now: MonoMillis) {
         let input = zabra_election::Input::Established(PeerEpoch(i64::from(epoch)));
         // It only changes what lookers are told.
@@ -239,5 +257,31 @@ fn settings(options: &EnsembleOptions) -> Settings {
         resend_ms_min,
         resend_ms_max,
         ..Settings::new(options.me, options.role)
+    }
+}
+
+/// How long the next election waits after so many joins in vain.
+fn pause_ms(vain_joins: u32, tick_ms: u64) -> Option<u64> {
+    let doublings = vain_joins.checked_sub(VAIN_JOINS_AT_ONCE + 1)?;
+    Some((PAUSE_MS << doublings.min(20)).min(tick_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joins_in_vain_are_tried_again_later_and_later_and_once_a_tick_in_the_end() {
+        let pauses = [1, 3, 4, 5, 8, 12, u32::MAX].map(|joins| pause_ms(joins, 2000));
+        let expected = [
+            None,
+            None,
+            Some(10),
+            Some(20),
+            Some(160),
+            Some(2000),
+            Some(2000),
+        ];
+        assert_eq!(pauses, expected);
     }
 }

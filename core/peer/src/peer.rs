@@ -306,6 +306,7 @@ impl Peer {
     #[must_use]
     pub fn next_deadline(&self) -> Option<MonoMillis> {
         let timer = self.member.as_ref().and_then(|member| member.timer);
+        let pause = self.member.as_ref().and_then(|member| member.pause);
         let role = match &self.role {
             Role::Standalone(_) | Role::Looking { .. } | Role::Halted => None,
             Role::Leading(leading) => Some(leading.leader.next_deadline()),
@@ -314,7 +315,12 @@ impl Peer {
                 learning::Stage::Linked(learner) => learner.next_deadline(),
             }),
         };
-        let at = [timer.map(|(_, at)| at), role, self.tracker().next_due()];
+        let at = [
+            timer.map(|(_, at)| at),
+            pause,
+            role,
+            self.tracker().next_due(),
+        ];
         at.into_iter().flatten().min()
     }
 
@@ -333,6 +339,8 @@ impl Peer {
                 let config = Box::new(member.views.committed().clone());
                 effects.push(Effect::SetConfig(config));
                 effects.push(Effect::Note(Note::Looking));
+                self.maybe_vote(now, effects);
+            } else if member.pause.take_if(|at| *at <= now.mono).is_some() {
                 self.maybe_vote(now, effects);
             } else if let Some((timer, _)) = member.timer.take_if(|(_, at)| *at <= now.mono) {
                 let input = zabra_election::Input::Timer(timer);

@@ -36,8 +36,14 @@ impl Peer {
             early: Early::new(),
             votes: false,
         };
-        if std::mem::take(&mut self.serves) {
+        let was_in_step = std::mem::take(&mut self.serves);
+        if was_in_step {
             effects.push(Effect::StopServing);
+        }
+        if let (Role::Learning(_), Some(member)) = (&self.role, &mut self.member)
+            && !was_in_step
+        {
+            member.pause_before_next_join(now.mono);
         }
         self.origins.clear();
         self.ordered.clear();
@@ -73,18 +79,22 @@ impl Peer {
             return;
         };
         let is_flushed = self.history.is_flushed() || mutant::on(Mutant::VoteBeforeFlush);
-        let is_ready = member.began && member.is_settled() && is_flushed;
+        let is_ready = member.began && member.is_settled() && is_flushed && member.pause.is_none();
         if *votes || !is_ready || self.stopping {
             return;
         }
         *votes = true;
+        let logged = self.history.logged();
+        let current = member.epochs.current;
+        let (last_logged, epoch) = if member.has_history {
+            // As a restart would find it (P03).
+            (logged, current.max(logged.epoch()))
+        } else {
+            (NO_HISTORY, current)
+        };
         let candidate = Candidate {
-            last_logged: if member.has_history {
-                self.history.logged()
-            } else {
-                NO_HISTORY
-            },
-            epoch: PeerEpoch(i64::from(member.epochs.current)),
+            last_logged,
+            epoch: PeerEpoch(i64::from(epoch)),
         };
         self.release(effects);
         self.elect(now, zabra_election::Input::Look(candidate), effects);
@@ -249,6 +259,7 @@ impl Peer {
                 }
                 learning::Outcome::InStep(epoch) => {
                     member.has_history = true;
+                    member.vain_joins = 0;
                     member.established(epoch, now.mono);
                     self.release(effects);
                     self.serves = true;

@@ -36,6 +36,31 @@ fn a_new_ensemble_whose_first_leader_died_with_its_epoch_elects_again() {
     cluster.form();
 }
 
+/// P03, P48: a txn of an epoch stands behind all that its leader began with, also where a crash of the leader came before its
+/// history was acknowledged. Ranked by the epoch before, it would be cut for a shorter history of the same epoch.
+#[test]
+fn a_history_that_was_not_acknowledged_counts_by_the_epoch_of_its_last_txn() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    let session = cluster.open(leader);
+    for path in ["/a", "/b", "/c"] {
+        cluster.write(leader, session, &create(path, 0));
+    }
+    cluster.settle();
+    let [log, ..] = [1, 2, 3].map(|sid| cluster.kill(Sid(sid)).log);
+    assert_eq!(log.len(), 4);
+    let disk = |len: usize, current| Disk {
+        log: log[..len].to_vec(),
+        epochs: zabra_zab::Epochs {
+            accepted: 1,
+            current,
+        },
+    };
+    cluster.boot(Sid(1), disk(4, 0));
+    cluster.boot(Sid(3), disk(2, 1));
+    assert_eq!(cluster.form(), Sid(1));
+}
+
 /// I-12: what came with the snapshot is on the disk, and a vote by what is known here would say less than that.
 #[test]
 fn a_server_does_not_vote_on_a_history_that_was_replaced_behind_its_back() {

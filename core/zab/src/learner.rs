@@ -263,7 +263,9 @@ impl Learner {
             self.stage = Stage::Promising { epoch, reply: None };
             return self.accept(epoch, None, actions);
         }
-        let reply = Some(self.epochs.current);
+        // A txn of an epoch stands behind all that its leader began with, acknowledged or not: the history counts as that
+        // epoch's, as it does after a restart. A lower one would let it be cut (P03, P48).
+        let reply = Some(self.epochs.current.max(self.decided.epoch()));
         self.stage = Stage::Promising { epoch, reply };
         let current = if mutant::on(Mutant::EpochBeforeHistory) {
             epoch

@@ -65,6 +65,16 @@ impl Epochs {
         Ok(Self { accepted, current })
     }
 
+    /// [`Self::load`], for a server that goes on from there: what the history says beyond the epochs on disk is made durable
+    /// first. Else an epoch that was accepted because of it would be forgotten with a history that is cut (R1).
+    pub fn restore(vfs: &dyn Vfs, dirs: &DataDirs, last: Zxid) -> Result<Self> {
+        let epochs = Self::load(vfs, dirs, last)?;
+        if Self::load(vfs, dirs, Zxid::ZERO)? != epochs {
+            epochs.store(vfs, dirs)?;
+        }
+        Ok(epochs)
+    }
+
     /// Makes both durable, before anything is said that depends on them (R1). The record first, which decides; then the
     /// promise, then the history's epoch, so that Apache's files agree with each other at every moment. An error must end
     /// the process (R3).

@@ -33,6 +33,22 @@ fn missing_files_take_the_epoch_of_the_history() {
     );
 }
 
+/// A learner that crashed between a history and its epoch goes by the history, and its leader may have that cut.
+#[test]
+fn an_epoch_that_only_the_history_says_is_durable_before_anything_is_built_on_it() {
+    let disk = disk_with(&[("acceptedEpoch", "15"), ("currentEpoch", "10")]);
+    let restored = Epochs::restore(&disk, &dirs(), Zxid::new(15, 2)).unwrap();
+    assert_eq!((restored.accepted, restored.current), (15, 15));
+    assert_eq!(load(&disk, Zxid::new(10, 51)), Ok((15, 15)));
+    let before = disk.operations();
+    Epochs::restore(&disk, &dirs(), Zxid::new(15, 2)).unwrap();
+    assert_eq!(
+        disk.operations(),
+        before,
+        "what the disk says is not written again"
+    );
+}
+
 #[test]
 fn contradictions_refuse_the_start() {
     let never_promised = disk_with(&[("acceptedEpoch", "2"), ("currentEpoch", "2")]);

@@ -112,7 +112,8 @@ fn find(vfs: &Arc<dyn Vfs>, plan: &Plan) -> Result<Found, String> {
         Epochs::default()
     } else {
         let last = recovered.last_zxid;
-        let loaded = zabra_storage::Epochs::load(&**vfs, &dirs, last).map_err(|e| e.to_string())?;
+        let loaded =
+            zabra_storage::Epochs::restore(&**vfs, &dirs, last).map_err(|e| e.to_string())?;
         Epochs {
             accepted: loaded.accepted,
             current: loaded.current,

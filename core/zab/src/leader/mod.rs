@@ -367,7 +367,8 @@ impl Leader {
                     return;
                 };
                 let is_empty = last_logged == NO_HISTORY;
-                if !is_empty && (current, last_logged) > (self.epochs.current, self.initial) {
+                let own = self.epochs.current.max(self.initial.epoch());
+                if !is_empty && (current, last_logged) > (own, self.initial) {
                     // It should lead. Without it there is no quorum, or there is one that does not need it (quorum 8.5).
                     return self.close(link, "it has more history than this leader", actions);
                 }

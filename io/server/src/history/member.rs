@@ -38,7 +38,7 @@ pub fn recover_member(
 ) -> Result<MemberState, StartError> {
     let mut loader = MemberLoader::new(tree);
     let recovered = recover(vfs, dirs, options, &mut loader).map_err(StartError::Storage)?;
-    let epochs = zabra_storage::Epochs::load(&**vfs, dirs, recovered.last_zxid)
+    let epochs = zabra_storage::Epochs::restore(&**vfs, dirs, recovered.last_zxid)
         .map_err(StartError::Storage)?;
     let loaded = loader.finish()?;
     let replica = loaded.replica;

@@ -15,6 +15,8 @@ pub(super) struct Promises {
     saved: Vec<Epochs>,
     /// What each server last wanted saved.
     wanted: Vec<Epochs>,
+    /// What each had saved on a disk that was lost: it counts where it has been acknowledged, by packets still on their way.
+    lost: Vec<Epochs>,
     voters: usize,
     leaders: BTreeMap<u32, ServerAt>,
     /// To whom a server has given its word for an epoch.
@@ -28,6 +30,7 @@ impl Promises {
             voters,
             saved: vec![Epochs::default(); servers],
             wanted: vec![Epochs::default(); servers],
+            lost: vec![Epochs::default(); servers],
             leaders: BTreeMap::new(),
             accepted: BTreeMap::new(),
             acked: BTreeMap::new(),
@@ -59,7 +62,7 @@ impl Promises {
 
     /// Nothing is left of what it promised; it has no voice until it has a history again (P48).
     pub(super) fn wiped(&mut self, at: ServerAt) {
-        self.saved[at] = Epochs::default();
+        self.lost[at] = std::mem::take(&mut self.saved[at]);
         self.wanted[at] = Epochs::default();
         self.accepted.retain(|(who, _), _| *who != at);
         self.acked.retain(|(who, _), _| *who != at);
@@ -90,8 +93,9 @@ impl Promises {
     /// I-1, I-10: an epoch is established when a quorum of voters has it on their disks, with its history before it.
     pub(super) fn has_quorum(&self, epoch: u32) -> Verdict {
         let is_first = !self.leaders.contains_key(&epoch);
-        let voters = self.saved.iter().take(self.voters);
-        let count = voters.filter(|saved| saved.current >= epoch).count();
+        let voters = self.saved.iter().zip(&self.lost).take(self.voters);
+        let has_it = |(saved, lost): &(&Epochs, &Epochs)| saved.current.max(lost.current) >= epoch;
+        let count = voters.filter(has_it).count();
         if is_first && 2 * count <= self.voters {
             let text = format!(
                 "epoch {epoch} begins with {count} of {} voters",
@@ -131,7 +135,8 @@ impl Promises {
     /// I-12: who votes for itself says what is on its disk.
     pub(super) fn vote(&self, at: ServerAt, notification: &Notification, last: Zxid) -> Verdict {
         let vote = notification.vote;
-        let current = i64::from(self.saved[at].current);
+        // A txn of an epoch in its log stands for that epoch (P03).
+        let current = i64::from(self.saved[at].current.max(last.epoch()));
         if vote.zxid > last || vote.epoch.0 > current {
             let text = format!(
                 "s{} says epoch {} and {}, its disk {current} and {}",
@@ -156,7 +161,8 @@ impl Promises {
         let saved = self.saved[at];
         // Who cannot use what it has says that it has nothing, and gets everything (P10); it decides nothing (P48).
         let says_more = last_logged > last && last_logged != zabra_election::NO_HISTORY;
-        if says_more || current.is_some_and(|current| current > saved.current) {
+        let most = saved.current.max(last.epoch());
+        if says_more || current.is_some_and(|current| current > most) {
             let text = format!(
                 "s{} says epoch {current:?} and {}, its disk {saved:?} and {}",
                 at + 1,

@@ -9,7 +9,7 @@
 //! | Phase of the paper | Steps |
 //! |---|---|
 //! | 0, election | [`Step::Look`], [`Step::Elect`] |
-//! | 1, discovery | [`Step::Promise`], [`Step::Follow`], [`Step::Lead`] |
+//! | 1, discovery | [`Step::Promise`], [`Step::Follow`] |
 //! | 2, synchronization | [`Step::Cut`], [`Step::Replace`], [`Step::Log`], [`Step::Accept`], [`Step::Keep`], [`Step::Establish`] |
 //! | 3, broadcast | [`Step::Propose`], [`Step::Log`], [`Step::Deliver`] |
 //! | failures | [`Step::Crash`], [`Step::Recover`], [`Step::Lose`] |

@@ -45,7 +45,8 @@ impl Model {
                 epochs,
             } => return self.recover(at, delivered, tail, epochs),
             Step::Lose(at) => {
-                let lost = self.servers[at].lost.unwrap_or(self.servers[at].durable);
+                let server = &self.servers[at];
+                let lost = server.lost.unwrap_or((server.kept.1, server.durable));
                 self.servers[at] = Server::new();
                 self.servers[at].lost = Some(lost);
                 self.words.retain(|(who, _), _| *who != at);
@@ -97,11 +98,16 @@ impl Model {
         match role {
             Role::Leading(leads) if leads == epoch => {
                 let term = self.terms.get(&(epoch, at)).ok_or("it proposed no epoch")?;
-                let last = |history| self.histories.last(history);
-                let own = (self.servers[at].accepted, last(self.servers[at].logged));
+                // A txn of an epoch stands behind all that the epoch began with: its history is of that epoch, whether
+                // its server has said so or not (P03).
+                let rank = |epoch: u32, history| {
+                    let last = self.histories.last(history);
+                    (epoch.max(last.epoch()), last)
+                };
+                let own = rank(self.servers[at].accepted, self.servers[at].logged);
                 let is_given = self.is_quorum(|voter, _| {
                     let word = term.words.get(&voter);
-                    word.is_some_and(|(epoch, history)| (*epoch, last(*history)) <= own)
+                    word.is_some_and(|(epoch, history)| rank(*epoch, *history) <= own)
                 });
                 let refusal = "it leads without the word of a quorum that has no better history";
                 require(is_given, refusal)?;
@@ -169,7 +175,10 @@ impl Model {
     }
 
     fn establish(&mut self, at: usize, epoch: u32) -> Result<(), Refusal> {
-        let is_quorum = self.is_quorum(|_, server| server.kept.1 >= epoch);
+        // What was acknowledged from a disk that is lost since may still be on its way.
+        let is_quorum = self.is_quorum(|_, server| {
+            server.kept.1 >= epoch || server.lost.is_some_and(|(kept, _)| kept >= epoch)
+        });
         let term = self.terms.get_mut(&(epoch, at));
         let term = term.ok_or("it proposed no epoch")?;
         if !term.is_established {
@@ -249,7 +258,7 @@ impl Model {
                 && self.histories.begins(history, term.history)
                 && self.is_quorum(|_, server| {
                     let is_there = self.histories.begins(history, server.durable);
-                    let was_there = |lost| self.histories.begins(history, lost);
+                    let was_there = |(_, lost)| self.histories.begins(history, lost);
                     is_there && server.accepted >= *epoch || server.lost.is_some_and(was_there)
                 })
         })

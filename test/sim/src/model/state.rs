@@ -35,8 +35,8 @@ pub(super) struct Server {
     pub(super) coming: Option<History>,
     /// What it has delivered.
     pub(super) delivered: History,
-    /// What was durable on the disk that it lost, until it has a history again.
-    pub(super) lost: Option<History>,
+    /// The epoch and the history that were durable on the disk that it lost, until it has a history again.
+    pub(super) lost: Option<(u32, History)>,
     pub(super) role: Role,
 }
 
