@@ -2,19 +2,72 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zabra_jute::Encode;
-use zabra_proto::client::{ConnectRequest, PathWatchRequest, RequestHeader};
+use zabra_proto::client::{ConnectRequest, PathWatchRequest, RequestHeader, SetDataRequest};
 use zabra_proto::{OpCode, SessionId, Xid, Zxid};
 
-use crate::client::PATH;
-use crate::row::{Median, cpu_time, median};
+use crate::client::{DATA_LEN, PATH};
+use crate::row::{Meter, Op, median};
 
-/// CPU time of a getData by one `send` and one blocking `recv`, in µs: the median of `passes`.
-///
-/// # Errors
-/// The first of the servers does not answer.
-pub fn measure(servers: &str, passes: u32) -> io::Result<f64> {
+/// CPU time of a lone call, in µs: the median of `passes` windows.
+#[derive(Debug, Clone, Copy)]
+pub struct Bare {
+    /// By one `send` and one blocking `recv`.
+    pub blocking: f64,
+    /// By a socket of tokio in one task, on a runtime of one thread.
+    pub on_tokio: f64,
+}
+
+impl Bare {
+    /// Measures both.
+    ///
+    /// # Errors
+    /// The first of the servers does not answer.
+    pub fn measure(servers: &str, op: Op, passes: u32, window_ms: u64) -> io::Result<Self> {
+        let window = Duration::from_millis(window_ms);
+        let (mut socket, request) = (greeted(servers)?, request(op));
+        let mut buffer = [0; 4096];
+        let mut blocking = Vec::new();
+        for _ in 0..passes {
+            let (meter, end) = (Meter::begin(), Instant::now() + window);
+            let mut calls = 0;
+            while Instant::now() < end {
+                ask(&mut socket, &request, &mut buffer)?;
+                calls += 1;
+            }
+            blocking.push(meter.end(calls));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        socket.set_nonblocking(true)?;
+        let on_tokio = runtime.block_on(async {
+            let mut socket = tokio::net::TcpStream::from_std(socket)?;
+            let mut windows = Vec::new();
+            for _ in 0..passes {
+                let (meter, end) = (Meter::begin(), Instant::now() + window);
+                let mut calls = 0;
+                while Instant::now() < end {
+                    socket.write_all(&request).await?;
+                    answered(socket.read(&mut buffer).await?)?;
+                    calls += 1;
+                }
+                windows.push(meter.end(calls));
+            }
+            io::Result::Ok(windows)
+        })?;
+        Ok(Self {
+            blocking: median(blocking).cpu_us,
+            on_tokio: median(on_tokio).cpu_us,
+        })
+    }
+}
+
+/// A connection with a session of its own.
+fn greeted(servers: &str) -> io::Result<TcpStream> {
     let server = servers.split(',').next().unwrap_or_default();
     let mut socket = TcpStream::connect(server)?;
     socket.set_nodelay(true)?;
@@ -26,38 +79,45 @@ pub fn measure(servers: &str, passes: u32) -> io::Result<f64> {
         password: &[0; 16],
         read_only: Some(false),
     };
-    let mut buffer = [0; 4096];
-    ask(&mut socket, &frame(|out| connect.encode(out)), &mut buffer)?;
-    let header = RequestHeader {
+    ask(&mut socket, &frame(|out| connect.encode(out)), &mut [0; 64])?;
+    Ok(socket)
+}
+
+/// The same that the clients ask.
+fn request(op: Op) -> Vec<u8> {
+    let header = |op: OpCode| RequestHeader {
         xid: Xid(1),
-        op: OpCode::GetData.code(),
+        op: op.code(),
     };
-    let read = PathWatchRequest {
-        path: PATH.into(),
-        watch: false,
-    };
-    let get = frame(|out| {
-        header.encode(out);
-        read.encode(out);
-    });
-    let mut windows = Vec::new();
-    for _ in 0..passes {
-        let cpu = cpu_time();
-        for _ in 0..CALLS {
-            ask(&mut socket, &get, &mut buffer)?;
-        }
-        windows.push(Median {
-            cpu_us: (cpu_time() - cpu).as_secs_f64() * 1e6 / f64::from(CALLS),
-            calls_per_s: 0.0,
-        });
+    match op {
+        Op::Get => frame(|out| {
+            header(OpCode::GetData).encode(out);
+            let body = PathWatchRequest {
+                path: PATH.into(),
+                watch: false,
+            };
+            body.encode(out);
+        }),
+        Op::Set => frame(|out| {
+            header(OpCode::SetData).encode(out);
+            let body = SetDataRequest {
+                path: PATH.into(),
+                data: Some(&[b'x'; DATA_LEN]),
+                version: -1,
+            };
+            body.encode(out);
+        }),
     }
-    Ok(median(windows).cpu_us)
 }
 
 /// One frame out, one in: it is short enough to come at once.
 fn ask(socket: &mut TcpStream, frame: &[u8], buffer: &mut [u8]) -> io::Result<()> {
     socket.write_all(frame)?;
-    match socket.read(buffer)? {
+    answered(socket.read(buffer)?)
+}
+
+fn answered(len: usize) -> io::Result<()> {
+    match len {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),
     }
@@ -70,6 +130,3 @@ fn frame(put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     bytes.splice(..4, (len as u32).to_be_bytes());
     bytes
 }
-
-/// Calls of a pass.
-const CALLS: u32 = 10_000;

@@ -105,4 +105,5 @@ where
 
 /// The znode that is asked for.
 pub const PATH: &str = "/compare";
-const DATA_LEN: usize = 100;
+/// Bytes of its data.
+pub const DATA_LEN: usize = 100;

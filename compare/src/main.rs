@@ -11,6 +11,7 @@ mod core_of;
 mod row;
 
 use anyhow::Context;
+use bare::Bare;
 use clap::Parser;
 use row::{Op, Row, Shape};
 
@@ -55,8 +56,12 @@ fn main() -> anyhow::Result<()> {
         println!("{measured}");
     }
     if args.only.is_none() {
-        let bare = bare::measure(&args.servers, args.passes)?;
-        println!("\nA bare socket, get 1 × 1: {bare:.2} µs/op");
+        println!("\n| lone call | bare socket, µs/op | bare socket on tokio, µs/op |");
+        println!("|---|---:|---:|");
+        for (name, op) in [("get", Op::Get), ("set", Op::Set)] {
+            let bare = Bare::measure(&args.servers, op, args.passes, args.window)?;
+            println!("| {name} | {:.2} | {:.2} |", bare.blocking, bare.on_tokio);
+        }
     }
     Ok(())
 }

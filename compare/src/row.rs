@@ -110,16 +110,12 @@ impl Row {
     }
 
     async fn window(self, client: &Client, window: Duration) -> anyhow::Result<Median> {
-        let (begin, cpu) = (Instant::now(), cpu_time());
+        let meter = Meter::begin();
+        let end = Instant::now() + window;
         let client = client.clone();
         // As a task, not on the thread that blocks: where there are two threads, that one is a third.
-        let asked =
-            tokio::spawn(async move { client.ask(self.op, self.shape, begin + window).await });
-        let answered = asked.await?? as f64;
-        Ok(Median {
-            cpu_us: (cpu_time() - cpu).as_secs_f64() * 1e6 / answered,
-            calls_per_s: answered / begin.elapsed().as_secs_f64(),
-        })
+        let asked = tokio::spawn(async move { client.ask(self.op, self.shape, end).await });
+        Ok(meter.end(asked.await??))
     }
 }
 
@@ -149,8 +145,34 @@ fn runtime(threads: usize) -> std::io::Result<Runtime> {
         .build()
 }
 
+/// A window that is open.
+#[derive(Debug)]
+pub struct Meter {
+    begin: Instant,
+    cpu: Duration,
+}
+
+impl Meter {
+    /// Begins.
+    pub fn begin() -> Self {
+        Self {
+            begin: Instant::now(),
+            cpu: cpu_time(),
+        }
+    }
+
+    /// What so many calls took.
+    pub fn end(self, calls: u64) -> Median {
+        let calls = calls as f64;
+        Median {
+            cpu_us: (cpu_time() - self.cpu).as_secs_f64() * 1e6 / calls,
+            calls_per_s: calls / self.begin.elapsed().as_secs_f64(),
+        }
+    }
+}
+
 /// CPU time of this process so far, of all its threads, in user and kernel.
-pub fn cpu_time() -> Duration {
+fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
 }
