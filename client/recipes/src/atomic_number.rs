@@ -33,37 +33,29 @@ pub trait Number: Copy + Default + fmt::Debug + sealed::Sealed {
 
 mod sealed {
     pub trait Sealed {}
-    impl Sealed for i64 {}
-    impl Sealed for i32 {}
 }
 
-impl Number for i64 {
-    fn plus(self, other: Self) -> Self {
-        self.wrapping_add(other)
-    }
+/// Integers do not differ but in their size; the language has no trait that says so.
+macro_rules! numbers {
+    ($($number:ty),*) => {$(
+        impl sealed::Sealed for $number {}
 
-    fn to_bytes(self) -> Vec<u8> {
-        self.to_be_bytes().to_vec()
-    }
+        impl Number for $number {
+            fn plus(self, other: Self) -> Self {
+                self.wrapping_add(other)
+            }
 
-    fn of_bytes(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self::from_be_bytes)
-    }
+            fn to_bytes(self) -> Vec<u8> {
+                self.to_be_bytes().to_vec()
+            }
+
+            fn of_bytes(bytes: &[u8]) -> Option<Self> {
+                bytes.try_into().ok().map(Self::from_be_bytes)
+            }
+        }
+    )*};
 }
-
-impl Number for i32 {
-    fn plus(self, other: Self) -> Self {
-        self.wrapping_add(other)
-    }
-
-    fn to_bytes(self) -> Vec<u8> {
-        self.to_be_bytes().to_vec()
-    }
-
-    fn of_bytes(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self::from_be_bytes)
-    }
-}
+numbers!(i64, i32);
 
 impl<N: Number> AtomicNumber<N> {
     /// The number at a path; nothing is asked of the server yet.

@@ -3,110 +3,166 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
-use zabra_client::{Client, CreateMode, RetryPolicy};
-use zabra_recipes::{Cache, CacheEvent, CacheOptions, Depth, Error, Sessions};
+use zabra_client::{Client, CreateMode, Error as ClientError, ErrorCode, RetryPolicy};
+use zabra_recipes::{Cache, CacheEvent, CacheOptions, Depth, Error, Node, Sessions};
 use zabra_testserver::TestEnsemble;
 
-use crate::support::{Fault, Scene, rounds, seed, within};
+use crate::support::{Scene, on_one_server_and_on_three, rounds, until, within};
 
-/// What a subtree holds, read by a client of its own.
-async fn tree(client: &Client, root: &str) -> BTreeMap<String, Vec<u8>> {
+/// What a subtree holds, or a znode alone, read by a client of its own.
+async fn tree(client: &Client, root: &str, depth: Depth) -> BTreeMap<String, Vec<u8>> {
+    loop {
+        match try_tree(client, root, depth).await {
+            Ok(found) => return found,
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+    }
+}
+
+async fn try_tree(
+    client: &Client,
+    root: &str,
+    depth: Depth,
+) -> Result<BTreeMap<String, Vec<u8>>, ClientError> {
+    client.sync(root).await?;
     let mut found = BTreeMap::new();
     let mut left = vec![root.to_owned()];
     while let Some(path) = left.pop() {
-        let (data, _) = client.get(&path).await.unwrap();
-        for name in client.children(&path).await.unwrap() {
-            left.push(format!("{path}/{name}"));
+        let Some((data, _)) = there(client.get(&path).await)? else {
+            continue;
+        };
+        if depth == Depth::Subtree {
+            let names = there(client.children(&path).await)?.unwrap_or_default();
+            left.extend(names.iter().map(|name| format!("{path}/{name}")));
         }
         found.insert(path, data.into());
     }
-    found
+    Ok(found)
+}
+
+fn there<T>(answer: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
+    match answer {
+        Err(error) if error.is(ErrorCode::NO_NODE) => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
+fn is_same(cache: &Cache, wanted: &BTreeMap<String, Vec<u8>>) -> bool {
+    let nodes = cache.nodes();
+    let is_there = |node: &Arc<Node>| wanted.get(&node.path) == Some(&node.data);
+    nodes.len() == wanted.len() && nodes.iter().all(is_there)
 }
 
 /// Waits until the cache holds the same.
 async fn settled(cache: &Cache, wanted: &BTreeMap<String, Vec<u8>>) {
-    let same = async {
-        loop {
-            let nodes = cache.nodes();
-            if nodes.len() == wanted.len()
-                && nodes
-                    .iter()
-                    .all(|node| wanted.get(&node.path) == Some(&node.data))
-            {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
     tokio::select! {
-        () = within(same) => {}
+        () = until(|| is_same(cache, wanted)) => {}
         error = cache.ended() => panic!("{error}"),
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cache_becomes_what_is_there_after_every_fault_and_tells_it() {
-    let mut scene = Scene::new(1).await;
-    let mut random = fastrand::Rng::with_seed(seed());
-    scene
-        .direct()
-        .await
-        .create("/cache", "", CreateMode::Persistent)
-        .await
-        .unwrap();
-    let cache = Cache::start(
-        &scene.members[0].sessions,
-        "/cache",
-        CacheOptions::default(),
-    );
+on_one_server_and_on_three!(
+    a_cache_becomes_what_is_there_after_every_fault_and_tells_it: 1,
+    a_cache_of_one_znode_becomes_what_is_there_after_every_fault_and_tells_it: 1,
+);
+
+async fn a_cache_becomes_what_is_there_after_every_fault_and_tells_it(scene: Scene) {
+    let direct = scene.direct().await;
+    let made = direct.create("/cache", "", CreateMode::Persistent).await;
+    made.unwrap();
+    follow(scene, "/cache", Depth::Subtree).await;
+}
+
+async fn a_cache_of_one_znode_becomes_what_is_there_after_every_fault_and_tells_it(scene: Scene) {
+    let direct = scene.direct().await;
+    let made = direct.create("/cache", "", CreateMode::Persistent).await;
+    made.unwrap();
+    follow(scene, "/cache/0", Depth::Node).await;
+}
+
+/// What a listener was told so far.
+#[derive(Default)]
+struct Told {
+    nodes: BTreeMap<String, Vec<u8>>,
+    /// The last change of each znode.
+    newest: BTreeMap<String, i64>,
+}
+
+impl Told {
+    fn on_event(&mut self, event: CacheEvent) {
+        match event {
+            CacheEvent::Created(node) | CacheEvent::Changed { after: node, .. } => {
+                let last = self.newest.insert(node.path.clone(), node.stat.mzxid);
+                assert!(last < Some(node.stat.mzxid), "{} went back", node.path);
+                self.nodes.insert(node.path.clone(), node.data.clone());
+            }
+            CacheEvent::Deleted(node) => drop(self.nodes.remove(&node.path)),
+            CacheEvent::Initialized => {}
+        }
+    }
+}
+
+async fn follow(mut scene: Scene, root: &str, depth: Depth) {
+    let options = CacheOptions {
+        depth,
+        ..CacheOptions::default()
+    };
+    let cache = Cache::start(&scene.members[0].sessions, root, options);
     let mut events = cache.events();
     within(cache.initialized()).await.unwrap();
-    let mut told = BTreeMap::new();
+    let mut told = Told::default();
     for _ in 0..rounds() {
-        let fault = Fault::any(&mut random);
         let writer = scene.direct().await;
         for step in 0..6 {
-            if step == 3 && fault != Fault::Kill {
-                scene.inflict(fault, 0).await;
+            if step == 3 {
+                scene.strike().await;
             }
-            let path = format!("/cache/{}", random.u8(0..6));
-            match random.u8(0..4) {
-                0 => drop(writer.create(&path, "new", CreateMode::Persistent).await),
-                1 => drop(
-                    writer
-                        .create(&format!("{path}/below"), "new", CreateMode::Persistent)
-                        .await,
-                ),
-                2 => drop(writer.set(&path, random.u8(..).to_string(), None).await),
-                _ => {
-                    drop(writer.delete(&format!("{path}/below"), None).await);
-                    drop(writer.delete(&path, None).await);
-                }
-            }
+            write(&writer, &mut scene.random).await;
         }
-        let wanted = tree(&writer, "/cache").await;
-        writer.close().await;
-        if fault == Fault::Kill {
-            scene.inflict(fault, 0).await;
-        }
-        settled(&cache, &wanted).await;
-        // What was told adds up to what is there.
+        // A write whose answer was lost may be done after the look.
         let caught_up = async {
-            while told != wanted {
-                match events.next().await.unwrap() {
-                    CacheEvent::Created(node) | CacheEvent::Changed { after: node, .. } => {
-                        told.insert(node.path.clone(), node.data.clone());
-                    }
-                    CacheEvent::Deleted(node) => drop(told.remove(&node.path)),
-                    CacheEvent::Initialized => {}
+            loop {
+                let wanted = tree(&writer, root, depth).await;
+                let seen = settled(&cache, &wanted);
+                if tokio::time::timeout(LOOK, seen).await.is_ok() {
+                    return wanted;
                 }
             }
         };
-        within(caught_up).await;
+        let wanted = within(caught_up).await;
+        // What was told adds up to what is there.
+        let heard = async {
+            while told.nodes != wanted {
+                told.on_event(events.next().await.unwrap());
+            }
+        };
+        within(heard).await;
+        writer.close().await;
     }
 }
+
+/// Some change below `/cache`, or none.
+async fn write(writer: &Client, random: &mut fastrand::Rng) {
+    let path = format!("/cache/{}", random.u8(0..6));
+    let below = format!("{path}/below");
+    let mode = CreateMode::Persistent;
+    // What is not possible now is at another time.
+    match random.u8(0..4) {
+        0 => drop(writer.create(&path, "new", mode).await),
+        1 => drop(writer.create(&below, "new", mode).await),
+        2 => drop(writer.set(&path, random.u8(..).to_string(), None).await),
+        _ => {
+            drop(writer.delete(&below, None).await);
+            drop(writer.delete(&path, None).await);
+        }
+    }
+}
+
+/// How long a cache may differ from what was there before it is looked at again.
+const LOOK: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reconnection_costs_one_small_read_for_each_znode() {
@@ -132,15 +188,8 @@ async fn a_reconnection_costs_one_small_read_for_each_znode() {
     assert!(first > 200_000);
     scene.members[0].proxy.cut();
     writer.set("/many/7", "changed", None).await.unwrap();
-    let changed = async {
-        while cache
-            .get("/many/7")
-            .is_none_or(|node| node.data != b"changed")
-        {
-            tokio::task::yield_now().await;
-        }
-    };
-    within(changed).await;
+    let changed = |node: Arc<Node>| node.data == b"changed";
+    until(|| cache.get("/many/7").is_some_and(changed)).await;
     let again = scene.members[0].proxy.answered() - first;
     assert!(
         again < 200 * 110 + 10_000,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex as StdMutex};
 
 use zabra_recipes::{LeaderLatch, LeaderSelector, Names, Sessions};
 
-use crate::support::{Scene, on_one_server_and_on_three, rounds, within};
+use crate::support::{Scene, looks, on_one_server_and_on_three, rounds, within};
 
 /// The terms of leaders: a token each, and whoever is refused was overtaken.
 type Terms = Arc<StdMutex<u64>>;
@@ -77,8 +77,9 @@ async fn leaders_take_turns_and_all_are_known() {
         Names::Kazoo,
     );
     let both = async {
+        let mut looks = looks();
         while one.participants().await.unwrap().len() < 2 {
-            tokio::task::yield_now().await;
+            looks.tick().await;
         }
     };
     within(both).await;

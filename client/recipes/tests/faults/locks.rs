@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex as StdMutex};
 
-use crate::support::{Scene, on_one_server_and_on_three, rounds, within};
+use crate::support::{Fault, Scene, on_one_server_and_on_three, rounds, within};
 use zabra_recipes::{Guard, Limit, MultiLock, Mutex, ReadWriteLock, Semaphore, Sessions, Side};
 
 /// What everybody who holds a lock writes to. It refuses who comes with a token that is too small.
@@ -92,7 +92,7 @@ async fn without_ended_sessions_a_guard_that_is_held_is_alone(mut scene: Scene) 
         }
         let unlucky = scene.random.usize(0..3);
         let messages = scene.random.u64(0..16);
-        scene.members[unlucky].proxy.cut_after(messages);
+        scene.inflict(Fault::CutLater(messages), unlucky).await;
         for worker in workers {
             within(worker).await.unwrap();
         }
@@ -107,7 +107,7 @@ async fn a_dropped_acquire_leaves_the_queue(mut scene: Scene) {
     let other = Mutex::new(&scene.members[1].sessions, "/locks/left");
     for _ in 0..rounds() {
         let messages = scene.random.u64(0..8);
-        scene.members[1].proxy.cut_after(messages);
+        scene.inflict(Fault::CutLater(messages), 1).await;
         let mut acquire = Box::pin(other.acquire());
         for _ in 0..scene.random.u8(0..20) {
             tokio::select! {

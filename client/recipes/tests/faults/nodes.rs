@@ -7,7 +7,7 @@ use zabra_client::{Client, CreateMode};
 use zabra_recipes::discovery::{Discovery, DownPolicy, ServiceInstance, ServiceType, Strategy};
 use zabra_recipes::{GroupMember, Partitioner, PersistentNode, TtlNode};
 
-use crate::support::{Scene, on_one_server_and_on_three, rounds, within};
+use crate::support::{Scene, on_one_server_and_on_three, rounds, until, within};
 
 /// Waits until a znode holds this.
 async fn holds(client: &Client, path: &str, data: &str) {
@@ -110,24 +110,14 @@ async fn everybody_who_lives_is_a_member_after_every_fault(mut scene: Scene) {
         let word = round.to_string();
         members[unlucky].set_data(word.as_bytes());
         for member in &members {
-            let known = async {
-                let all = |all: &BTreeMap<String, Vec<u8>>| {
-                    all.len() == 3 && all[&unlucky.to_string()] == word.as_bytes()
-                };
-                while !all(&member.members()) {
-                    tokio::task::yield_now().await;
-                }
+            let are_all = |all: &BTreeMap<String, Vec<u8>>| {
+                all.len() == 3 && all[&unlucky.to_string()] == word.as_bytes()
             };
-            within(known).await;
+            until(|| are_all(&member.members())).await;
         }
     }
     within(members.remove(0).leave()).await.unwrap();
-    within(async {
-        while members[0].members().len() != 2 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until(|| members[0].members().len() == 2).await;
 }
 
 async fn live_instances_are_found_after_every_fault(mut scene: Scene) {
@@ -142,12 +132,7 @@ async fn live_instances_are_found_after_every_fault(mut scene: Scene) {
         scene.strike().await;
         instance.port = Some(i32::try_from(round).unwrap());
         registration.update(&instance);
-        let found = async {
-            while provider.instance().as_ref() != Some(&instance) {
-                tokio::task::yield_now().await;
-            }
-        };
-        within(found).await;
+        until(|| provider.instance().as_ref() == Some(&instance)).await;
     }
     within(registration.withdraw()).await.unwrap();
     assert!(within(user.instances("search")).await.unwrap().is_empty());
@@ -187,29 +172,17 @@ async fn each_piece_of_work_has_one_worker_after_every_fault(mut scene: Scene) {
         .enumerate()
         .map(|(n, member)| Partitioner::start(&member.sessions, "/work", &n.to_string(), &work))
         .collect();
-    for round in 0..rounds() {
-        let (fault, _) = scene.strike().await;
-        let settled = async {
-            loop {
-                let shares: Vec<_> = workers.iter().map(Partitioner::share).collect();
-                let mut sizes: Vec<usize> =
-                    shares.iter().map(|share| share.pieces().count()).collect();
-                sizes.sort_unstable();
-                if sizes == [2, 2, 3] {
-                    let mut pieces: Vec<&str> = shares
-                        .iter()
-                        .flat_map(|share| share.pieces().map(|(piece, _)| piece))
-                        .collect();
-                    pieces.sort_unstable();
-                    if pieces == work {
-                        return;
-                    }
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(crate::support::PATIENCE, settled)
-            .await
-            .unwrap_or_else(|_| panic!("round {round}, {fault:?}"));
+    for _ in 0..rounds() {
+        scene.strike().await;
+        until(|| {
+            let shares: Vec<_> = workers.iter().map(Partitioner::share).collect();
+            let mut sizes: Vec<usize> = shares.iter().map(|share| share.pieces().count()).collect();
+            sizes.sort_unstable();
+            let pieces = shares.iter().flat_map(|share| share.pieces());
+            let mut pieces: Vec<&str> = pieces.map(|(piece, _)| piece).collect();
+            pieces.sort_unstable();
+            sizes == [2, 2, 3] && pieces == work
+        })
+        .await;
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use zabra_recipes::{DelayQueue, Delivery, Error, Queue, Sessions, SimpleQueue};
 
-use crate::support::{Scene, on_one_server_and_on_three, rounds, within};
+use crate::support::{Scene, looks, on_one_server_and_on_three, rounds, within};
 
 on_one_server_and_on_three!(
     every_item_is_delivered_under_every_fault: 3,
@@ -99,8 +99,9 @@ async fn every_item_is_delivered_under_every_fault(mut scene: Scene) {
         let (fault, _) = scene.strike().await;
         let left = AnyQueue::new(kind, scene.direct().await).queue;
         let all_gone = async {
+            let mut looks = looks();
             while !left.is_empty().await.unwrap() {
-                tokio::task::yield_now().await;
+                looks.tick().await;
             }
         };
         within(all_gone).await;

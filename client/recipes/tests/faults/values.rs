@@ -9,7 +9,7 @@ use zabra_recipes::{
     SharedValue,
 };
 
-use crate::support::{Scene, on_one_server_and_on_three, rounds, within};
+use crate::support::{Fault, Scene, looks, on_one_server_and_on_three, rounds, until, within};
 
 on_one_server_and_on_three!(
     sums_are_exact_under_every_fault: 3,
@@ -63,7 +63,7 @@ async fn while_sessions_live_no_sum_is_in_doubt(mut scene: Scene) {
         .collect();
     for round in 0..i64::from(rounds()) {
         let (unlucky, messages) = (scene.random.usize(0..2), scene.random.u64(0..6));
-        scene.members[unlucky].proxy.cut_after(messages);
+        scene.inflict(Fault::CutLater(messages), unlucky).await;
         let (one, two) = within(async { tokio::join!(numbers[0].add(1), numbers[1].add(1)) }).await;
         one.unwrap();
         two.unwrap();
@@ -125,8 +125,9 @@ async fn one_of_all_who_compare_with_the_same_version_sets_it_under_every_fault(
         assert!(won <= 1, "round {round}, {fault:?}");
         let seen = async {
             while counts[0].set(7).await.is_err() {}
+            let mut looks = looks();
             while counts[0].current().await.unwrap().value != 7 {
-                tokio::task::yield_now().await;
+                looks.tick().await;
             }
         };
         within(seen).await;
@@ -149,6 +150,7 @@ async fn a_value_is_followed_through_every_fault(mut scene: Scene) {
         let writer = scene.direct().await;
         set(&writer, "/values/value", &text).await;
         let seen = async {
+            let mut looks = looks();
             loop {
                 let current = value.current().await.unwrap();
                 assert!(current.stat.mzxid >= last, "it went back");
@@ -156,7 +158,7 @@ async fn a_value_is_followed_through_every_fault(mut scene: Scene) {
                 if current.value == text.as_bytes() {
                     return;
                 }
-                tokio::task::yield_now().await;
+                looks.tick().await;
             }
         };
         within(seen).await;
@@ -179,12 +181,7 @@ async fn a_configuration_that_cannot_be_read_leaves_the_last_good_one(mut scene:
         .unwrap();
     assert_eq!(within(config.current()).await.unwrap().value, 1);
     admin.set("/config", "nonsense", None).await.unwrap();
-    let faulty = async {
-        while !matches!(config.fault(), Some(Error::Malformed { .. })) {
-            tokio::task::yield_now().await;
-        }
-    };
-    within(faulty).await;
+    until(|| matches!(config.fault(), Some(Error::Malformed { .. }))).await;
     assert_eq!(config.current().await.unwrap().value, 1);
     for round in 0..rounds() {
         scene.strike().await;

@@ -2,13 +2,15 @@
 pub(crate) mod proxy;
 pub(crate) mod server;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
-use zabra_client::{Client, CreateMode, Error};
+use tokio::time::{Interval, MissedTickBehavior};
+use zabra_client::{Client, Error};
 use zabra_recipes::Sessions;
 
 use self::proxy::Proxy;
@@ -61,7 +63,8 @@ pub(crate) struct Scene {
     servers: Servers,
     pub(crate) members: Vec<Member>,
     pub(crate) random: fastrand::Rng,
-    pulse: Option<JoinHandle<()>>,
+    /// How often each fault was inflicted.
+    inflicted: BTreeMap<&'static str, u32>,
     /// One ensemble runs at a time: servers that wait long for a processor take each other for dead.
     _turn: Option<MutexGuard<'static, ()>>,
 }
@@ -90,12 +93,9 @@ impl Scene {
             servers: Servers::start(servers),
             members: Vec::new(),
             random: fastrand::Rng::with_seed(seed()),
-            pulse: None,
+            inflicted: BTreeMap::new(),
             _turn: turn,
         };
-        if servers > 1 {
-            scene.pulse = Some(tokio::spawn(pulse(scene.address())));
-        }
         for _ in 0..members {
             let member = scene.member().await;
             scene.members.push(member);
@@ -143,6 +143,7 @@ impl Scene {
 
     /// Makes it go wrong for a member.
     pub(crate) async fn inflict(&mut self, fault: Fault, member: usize) {
+        *self.inflicted.entry(fault.name()).or_default() += 1;
         match fault {
             Fault::None => {}
             Fault::Cut => self.members[member].proxy.cut(),
@@ -221,32 +222,32 @@ impl Scene {
 }
 
 impl Drop for Scene {
+    /// For whoever asks what a run has put to the test (`--nocapture`).
     fn drop(&mut self) {
-        if let Some(pulse) = &self.pulse {
-            pulse.abort();
-        }
-    }
-}
-
-/// Writes all the time, as somebody always does: through elections, beside what the recipes ask.
-async fn pulse(address: String) {
-    let mut tick = tokio::time::interval(Duration::from_millis(200));
-    loop {
-        let builder = Client::builder(&address).connect_timeout(PATIENCE);
-        let Ok(client) = builder.connect().await else {
-            continue;
-        };
-        while !client.state().is_final() {
-            tick.tick().await;
-            // Whatever becomes of it: there is a next one.
-            let _ = client.create("/pulse", "", CreateMode::Persistent).await;
-            let _ = client.set("/pulse", "", None).await;
-        }
+        println!("inflicted on {}: {:?}", self.servers.len(), self.inflicted);
     }
 }
 
 /// Short, so that an expiry by time takes no patience; long enough for a busy machine.
 pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_millis(2_000);
+
+/// Waits until something is so.
+pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
+    let mut looks = looks();
+    let looked = async {
+        while !is_so() {
+            looks.tick().await;
+        }
+    };
+    within(looked).await;
+}
+
+/// When to look again at what tells nobody that it changed; in between the servers have the processor.
+pub(crate) fn looks() -> Interval {
+    let mut looks = tokio::time::interval(Duration::from_millis(1));
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks
+}
 
 /// Waits for something that must not take long.
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
@@ -268,6 +269,16 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Cut => "cut",
+            Self::CutLater(_) => "cut later",
+            Self::Expire => "expire",
+            Self::Kill => "kill",
+        }
+    }
+
     /// Any, the expensive ones rarely.
     pub(crate) fn any(random: &mut fastrand::Rng) -> Self {
         match random.u8(0..24) {
