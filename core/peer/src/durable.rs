@@ -117,11 +117,11 @@ impl Peer {
         }
     }
 
-    /// Joins again as a server without a history, which gets a snapshot.
+    /// Joins again, and gets a snapshot as a server without a history does.
     pub(crate) fn on_cannot_truncate(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if let Some(member) = &mut self.member {
             member.truncating = false;
-            member.has_history = false;
+            member.uncut_in = Some(member.epochs.accepted);
         }
         self.look(now, "the log cannot be cut as the leader asks", effects);
     }

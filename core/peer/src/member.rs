@@ -94,6 +94,9 @@ pub(crate) struct Member {
     /// A truncation on its way.
     pub(crate) truncating: bool,
     pub(crate) has_history: bool,
+    /// The epoch whose leader asked for a cut that the log does not allow. It alone is told that there is no history, for
+    /// then it sends its own; a vote, and any other leader, hears what a restart would find.
+    pub(crate) uncut_in: Option<u32>,
     pub(crate) began: bool,
     pub(crate) tick_ms: u64,
     pub(crate) numbers: Numbers,
@@ -131,6 +134,7 @@ impl Member {
             saving: None,
             truncating: false,
             has_history,
+            uncut_in: None,
             began: false,
             tick_ms,
             vain_joins: 0,
@@ -213,6 +217,7 @@ impl Member {
             observes: self.options.role == Seat::Observer,
             config_version: self.views.committed().version().0,
             has_history: self.has_history,
+            uncut_in: self.uncut_in,
             limits: self.limits(),
         }
     }

@@ -180,6 +180,28 @@ fn a_tail_that_nobody_else_has_is_cut_when_its_server_returns() {
     cluster.assert_agreement();
 }
 
+/// P10, I-41: whose log cannot be cut waits for a snapshot of the leader that asked for the cut. To the next leader's election its
+/// history counts as it would after a restart, or a leader that dies meanwhile leaves nobody who could be elected.
+#[test]
+fn a_voter_whose_log_cannot_be_cut_has_a_voice_when_its_leader_dies() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    let session = cluster.open(leader);
+    cluster.write(leader, session, &create("/lost", 0));
+    let disk = cluster.kill(leader);
+    let next = cluster.form();
+    cluster.full_disks.insert(leader);
+    cluster.boot(leader, disk);
+    cluster.advance(5_000);
+    let is_cut = |packet: &Packet| matches!(packet, Packet::Trunc(_));
+    assert!(cluster.seen.iter().any(|(_, _, packet)| is_cut(packet)));
+    assert!(!cluster.servers[&leader].serves);
+    cluster.kill(next);
+    cluster.full_disks.clear();
+    cluster.form();
+    cluster.assert_agreement();
+}
+
 /// I-9: with the same tail on the candidate that wins, it is decided after all.
 #[test]
 fn a_tail_that_the_next_leader_has_is_decided() {

@@ -34,6 +34,8 @@ pub struct LearnerSettings {
     pub config_version: i64,
     /// Whether it has a history at all; without one it says so.
     pub has_history: bool,
+    /// The epoch whose leader is told that it has none, as the log cannot be cut as that leader asked (P10).
+    pub uncut_in: Option<u32>,
     /// How long the leader may take.
     pub limits: Limits,
 }
@@ -280,7 +282,8 @@ impl Learner {
 
     fn accept(&mut self, epoch: u32, reply: Option<u32>, actions: &mut Vec<LearnerAction>) {
         self.stage = Stage::AwaitingPlan { epoch };
-        let last_logged = if self.settings.has_history {
+        let is_uncut = self.settings.uncut_in == Some(epoch);
+        let last_logged = if self.settings.has_history && !is_uncut {
             self.decided
         } else {
             NO_HISTORY

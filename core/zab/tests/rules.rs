@@ -55,6 +55,7 @@ impl Follower {
             observes,
             config_version: 0,
             has_history: true,
+            uncut_in: None,
             limits: LIMITS,
         };
         let epochs = Epochs {
@@ -312,6 +313,7 @@ fn a_truncation_below_what_is_applied_is_refused() {
         observes: false,
         config_version: 0,
         has_history: true,
+        uncut_in: None,
         limits: LIMITS,
     };
     let epochs = Epochs {

@@ -224,13 +224,13 @@ impl Plan {
 
     /// A voter that serves shows nothing older than this, µs (I-27): its leader may have lost its quorum `syncLimit` ago
     /// and not know it yet, and the server may have lost its leader as long ago; what was sent before may be late, and a
-    /// disk slow.
+    /// disk slow: the flush that a txn came too late for is followed by its own.
     #[must_use]
-    pub fn staleness_us(&self) -> u64 {
+    pub fn staleness_us(&self, slowest_disk_us: u64) -> u64 {
         let tick_us = self.tick_ms * 1000;
         let ticks = u64::from(self.sync_limit) * 2 + 3;
         let by_clocks = tick_us * ticks * 1000 / (1000 - self.drift_permille);
-        by_clocks + (self.weather.slow_us.1 + self.slow_disk_us.1) * 2
+        by_clocks + (self.weather.slow_us.1 + slowest_disk_us) * 2
     }
 
     /// Servers of all kinds.

@@ -125,6 +125,7 @@ impl Script {
     /// Every job of a server's disk takes so long from here on.
     pub fn slow_disk_ms(&mut self, at: ServerAt, ms: u64) {
         self.world.around.slow_disks.insert(at, ms * 1000);
+        self.world.around.check.disk_takes(ms * 1000);
     }
 
     /// A server hears no other server, and is heard by none; the number takes it back.

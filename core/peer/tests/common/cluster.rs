@@ -55,6 +55,8 @@ pub struct Cluster {
     pub down: BTreeSet<Sid>,
     /// Servers whose disk waits for [`Cluster::flush`].
     pub slow_disks: BTreeSet<Sid>,
+    /// Servers whose log cannot be cut and whose disk has no room for a snapshot.
+    pub full_disks: BTreeSet<Sid>,
     /// Each link: its two ends.
     links: BTreeMap<LinkId, (Sid, Sid)>,
     /// What waits to be delivered, in order per pair.
@@ -91,6 +93,7 @@ impl Cluster {
             },
             down: BTreeSet::new(),
             slow_disks: BTreeSet::new(),
+            full_disks: BTreeSet::new(),
             links: BTreeMap::new(),
             wires: BTreeMap::new(),
             membership,
@@ -219,6 +222,9 @@ impl Cluster {
                 server.disk.epochs = epochs;
                 self.step(sid, Input::EpochsSaved(epochs));
             }
+            Effect::Truncate(_) if self.full_disks.contains(&sid) => {
+                self.step(sid, Input::CannotTruncate);
+            }
             Effect::Truncate(zxid) => {
                 server.disk.log.retain(|entry| entry.zxid <= zxid);
                 self.step(sid, Input::Truncated(zxid));
@@ -331,6 +337,11 @@ impl Cluster {
         let log = self.servers[&from].disk.log.clone();
         let snap = zabra_proto::quorum_packet::Message::Snap { zxid: Zxid::ZERO };
         self.step(to, Input::Packet(link, &snap));
+        if self.full_disks.contains(&to) {
+            self.links.remove(&link);
+            self.step(from, Input::LinkClosed(link));
+            return self.step(to, Input::LinkClosed(link));
+        }
         let server = self.servers.get_mut(&to).unwrap();
         server.tree = DataTree::new(TreeOptions::default());
         server.sessions.clear();

@@ -31,6 +31,8 @@ struct Disk {
     fence: Zxid,
     /// The end of what leaders have taken back.
     taken_back: Zxid,
+    /// What is being cut off: it may be there or not.
+    being_cut: BTreeMap<Zxid, u64>,
     /// What was on the disk that was lost, until the server is in step again.
     lost: Option<Box<Self>>,
 }
@@ -195,13 +197,16 @@ impl Disks {
     }
 
     pub(super) fn crashed(&mut self, at: ServerAt) {
-        self.disks[at].appended = self.disks[at].last();
+        let disk = &mut self.disks[at];
+        disk.being_cut.clear();
+        disk.appended = disk.last();
     }
 
     pub(super) fn truncating(&mut self, at: ServerAt, to: Zxid) {
         // From here on nobody can say whether what is behind is there.
         self.taking_back(at);
-        self.disks[at].log.retain(|zxid, _| *zxid <= to);
+        let disk = &mut self.disks[at];
+        disk.being_cut = disk.log.split_off(&Zxid(to.0 + 1));
     }
 
     fn taking_back(&mut self, at: ServerAt) {
@@ -210,7 +215,14 @@ impl Disks {
     }
 
     pub(super) fn truncated(&mut self, at: ServerAt, to: Zxid) {
+        self.disks[at].being_cut.clear();
         self.disks[at].appended = to;
+    }
+
+    /// It could not be cut, and nothing was changed.
+    pub(super) fn not_truncated(&mut self, at: ServerAt) {
+        let disk = &mut self.disks[at];
+        disk.log.append(&mut disk.being_cut);
     }
 
     /// Until it is done there is the old history or the new one: certain is what is in both.
@@ -305,5 +317,16 @@ mod tests {
         assert_eq!(disks.last(3), before);
         assert_eq!(disks.last_claimed(3), behind);
         assert_eq!(disks.last_claimed(2), Zxid::ZERO);
+    }
+
+    #[test]
+    fn a_log_that_could_not_be_cut_holds_what_it_held() {
+        let (before, behind) = (Zxid::new(61, 10), Zxid::new(61, 11));
+        let mut disks = Disks::new(3, 3);
+        disks.flushed(1, &[entry(before), entry(behind)]);
+        disks.truncating(1, before);
+        assert_eq!(disks.last(1), before);
+        disks.not_truncated(1);
+        assert_eq!(disks.last(1), behind);
     }
 }

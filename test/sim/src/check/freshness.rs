@@ -12,7 +12,9 @@ use crate::trace::Z;
 
 /// What had been decided when.
 pub(super) struct Freshness {
-    bound_us: u64,
+    plan: Plan,
+    /// So long took the slowest disk of this world at its slowest.
+    slowest_disk_us: u64,
     /// Txns by the time at which the first server applied them.
     recent: VecDeque<(Micros, Zxid)>,
     /// The last one that is older than the bound.
@@ -22,10 +24,20 @@ pub(super) struct Freshness {
 impl Freshness {
     pub(super) fn new(plan: &Plan) -> Self {
         Self {
-            bound_us: plan.staleness_us(),
+            plan: plan.clone(),
+            slowest_disk_us: plan.slow_disk_us.1,
             recent: VecDeque::new(),
             required: Zxid::ZERO,
         }
+    }
+
+    /// A disk begins to take so long for each job.
+    pub(super) fn disk_takes(&mut self, each_us: u64) {
+        self.slowest_disk_us = self.slowest_disk_us.max(each_us);
+    }
+
+    fn bound_us(&self) -> u64 {
+        self.plan.staleness_us(self.slowest_disk_us)
     }
 
     /// A server has applied a txn, as the first one or not.
@@ -37,9 +49,10 @@ impl Freshness {
 
     /// What was decided longer ago than the bound.
     pub(super) fn required(&mut self, now: Micros) -> Zxid {
+        let bound_us = self.bound_us();
         while let Some((_, zxid)) = self
             .recent
-            .pop_front_if(|(decided, _)| now.since(*decided) > self.bound_us)
+            .pop_front_if(|(decided, _)| now.since(*decided) > bound_us)
         {
             self.required = zxid;
         }
@@ -54,7 +67,7 @@ impl Freshness {
                 at + 1,
                 Z(shown),
                 Z(required),
-                self.bound_us / 1000
+                self.bound_us() / 1000
             );
             return fails("I-27 staleness bound", text);
         }

@@ -363,6 +363,11 @@ impl Checker {
         self.freshness.required(now)
     }
 
+    /// A disk begins to take so long for each of its jobs, µs.
+    pub fn disk_takes(&mut self, each_us: u64) {
+        self.freshness.disk_takes(each_us);
+    }
+
     /// A voter has shown the state behind `shown` to who asked when it had to show `required` (I-27).
     pub fn showed(&mut self, at: ServerAt, shown: Zxid, required: Zxid) {
         self.count("I-27 staleness bound");
@@ -410,6 +415,13 @@ impl Checker {
     pub fn truncated(&mut self, at: ServerAt, to: Zxid) {
         self.disks.truncated(at, to);
         self.refine(&Step::WasCut(at));
+    }
+
+    /// It cannot be cut there.
+    pub fn not_truncated(&mut self, at: ServerAt) {
+        self.count("cannot truncate");
+        self.disks.not_truncated(at);
+        self.refine(&Step::NotCut(at));
     }
 
     /// A server begins to replace its history by a snapshot and what is behind it.

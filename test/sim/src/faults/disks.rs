@@ -158,6 +158,7 @@ impl World {
         let sid = self.servers[at].sid;
         say!(self.around.kernel, "s{sid}'s disk takes {each} µs");
         self.around.slow_disks.insert(at, each);
+        self.around.check.disk_takes(each);
         let delay = self.trouble();
         let relief = Event::Relief(Relief::SlowDisk(at));
         self.around.kernel.after(delay, relief);

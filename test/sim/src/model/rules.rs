@@ -30,6 +30,8 @@ impl Model {
             Step::Keep(at, epochs) => self.servers[at].kept = epochs,
             Step::Cut(at, zxid) => return self.cut(at, zxid),
             Step::WasCut(at) => self.servers[at].logged = self.servers[at].durable,
+            // A learner is told to cut before it is sent anything, and had flushed all before it voted.
+            Step::NotCut(at) => self.servers[at].durable = self.servers[at].logged,
             Step::Replace(at, zxid, behind) => return self.replace(at, zxid, behind),
             Step::WasReplaced(at, zxid, behind) => return self.was_replaced(at, zxid, behind),
             Step::Establish(at, epoch) => return self.establish(at, epoch),

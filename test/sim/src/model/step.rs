@@ -33,6 +33,8 @@ pub enum Step<'s> {
     Cut(At, Zxid),
     /// It has done so.
     WasCut(At),
+    /// It could not, and has all that it had.
+    NotCut(At),
     /// A server replaces its history by delivered transactions up to a number, and those behind it.
     Replace(At, Zxid, &'s [Txn]),
     /// It has done so.
@@ -75,7 +77,7 @@ impl Step<'_> {
             Self::Follow { .. } => "model: follow",
             Self::Accept(..) => "model: accept",
             Self::Keep(..) => "model: keep",
-            Self::Cut(..) | Self::WasCut(_) => "model: cut",
+            Self::Cut(..) | Self::WasCut(_) | Self::NotCut(_) => "model: cut",
             Self::Replace(..) | Self::WasReplaced(..) => "model: replace",
             Self::Establish(..) => "model: establish",
             Self::Propose(..) => "model: propose",

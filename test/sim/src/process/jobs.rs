@@ -158,7 +158,7 @@ impl Process {
             Job::Truncate(to) => {
                 if !self.files.truncate(to)? {
                     say!(around.kernel, "s{} cannot truncate to {}", self.sid, Z(to));
-                    around.check.count("cannot truncate");
+                    around.check.not_truncated(self.at);
                     self.step(now, Input::CannotTruncate);
                     return Ok(());
                 }
