@@ -1,17 +1,21 @@
 //! How to begin a session.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use zabra_cnxn::{
-    Cnxn, CnxnOptions, ConnectString, Credentials, Hosts, ResumedSession, SessionState,
+    Cnxn, CnxnOptions, ConnectString, Credentials, HostPort, Hosts, ResumedSession, SessionState,
 };
 use zabra_proto::{Acl, SessionId};
 
 use crate::chroot::Chroot;
 use crate::client::Client;
+use crate::create::DefaultAcl;
 use crate::driver::drive;
+use crate::resolver::Resolver;
 use crate::shared::Shared;
 use crate::{Error, Misuse, OPEN_ACL};
 
@@ -35,7 +39,8 @@ pub struct Builder {
     credentials: Vec<Credentials>,
     session: Option<ResumedSession>,
     connect_timeout: Option<Duration>,
-    acl: Arc<[Acl<'static>]>,
+    acl: DefaultAcl,
+    resolver: Resolver,
 }
 
 impl Builder {
@@ -46,7 +51,8 @@ impl Builder {
             credentials: Vec::new(),
             session: None,
             connect_timeout: None,
-            acl: OPEN_ACL.into(),
+            acl: DefaultAcl::same(OPEN_ACL),
+            resolver: Resolver::default(),
         }
     }
 
@@ -88,7 +94,53 @@ impl Builder {
     /// [`OPEN_ACL`] if it is not said. [`Client::with_default_acl`] sets another one for a part of a program.
     #[must_use]
     pub fn default_acl(mut self, acl: &[Acl<'static>]) -> Self {
-        self.acl = acl.into();
+        self.acl = DefaultAcl::same(acl);
+        self
+    }
+
+    /// The same by path: asked for each znode that is created without a word about it, with its path as the server knows it,
+    /// chroot and namespace included; of a sequential znode without its number.
+    ///
+    /// ```
+    /// use zabra_client::{CREATOR_ACL, Client, OPEN_ACL};
+    /// let builder = Client::builder("127.0.0.1:2181").default_acl_by_path(|path| {
+    ///     let acl = if path.starts_with("/secrets/") { CREATOR_ACL } else { OPEN_ACL };
+    ///     acl.to_vec()
+    /// });
+    /// ```
+    #[must_use]
+    pub fn default_acl_by_path(
+        mut self,
+        acl: impl Fn(&str) -> Vec<Acl<'static>> + Send + Sync + 'static,
+    ) -> Self {
+        self.acl = DefaultAcl::by_path(acl);
+        self
+    }
+
+    /// How the names of servers become addresses: as the machine itself does it, if it is not said. It is asked at each attempt to
+    /// connect, and the addresses are tried in an order of chance; if it fails, or returns none, the next server has its turn. For
+    /// names that are kept elsewhere than in DNS, and for tests.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), zabra_client::Error> {
+    /// use std::net::SocketAddr;
+    /// use zabra_client::Client;
+    /// let client = Client::builder("primary:2181")
+    ///     .resolver(|host| async move {
+    ///         let table = std::fs::read_to_string("/run/servers")?;
+    ///         let found = table.lines().filter_map(|line| line.strip_prefix(&host.host)?.trim().parse().ok());
+    ///         Ok(found.map(|ip| SocketAddr::new(ip, host.port)).collect())
+    ///     })
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn resolver<F>(mut self, resolve: impl Fn(HostPort) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
+    {
+        self.resolver = Resolver::new(resolve);
         self
     }
 
@@ -165,7 +217,7 @@ impl Builder {
         let runtime = Handle::try_current().map_err(|_| Misuse::NoRuntime)?;
         let hosts = Hosts::new(hosts, fastrand::u64(..));
         let are_calls_timed = self.options.request_timeout_ms.is_some();
-        let shared = Arc::new(Shared::new(are_calls_timed, |now| {
+        let shared = Arc::new(Shared::new(are_calls_timed, self.resolver, |now| {
             Cnxn::new(self.options, hosts, self.session, now)
         }));
         for credentials in self.credentials {

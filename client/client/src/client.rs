@@ -4,17 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use zabra_cnxn::{After, ConnectString, Credentials, SessionState, WatchAsk, WatchKind};
 use zabra_jute::Encode;
 use zabra_proto::{Acl, OpCode, RawAcl, SessionId, Zxid};
 
 use crate::call::{Finish, Parts};
 use crate::chroot::Chroot;
-use crate::create::raw;
+use crate::create::{DefaultAcl, raw};
 use crate::events::{Events, Feed};
 use crate::shared::Shared;
 use crate::states::States;
+use crate::trace::Caller;
 use crate::watch::{Registered, Sink};
 use crate::{Builder, Call, CreateOptions, Error, Misuse};
 
@@ -27,7 +27,7 @@ pub struct Client {
     handle: Arc<Handle>,
     chroot: Chroot,
     /// Of znodes that are created without a word about it.
-    acl: Arc<[Acl<'static>]>,
+    acl: DefaultAcl,
 }
 
 /// Closes the session with the last clone.
@@ -43,7 +43,7 @@ impl Drop for Handle {
 }
 
 impl Client {
-    pub(crate) fn new(shared: Arc<Shared>, chroot: Chroot, acl: Arc<[Acl<'static>]>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, chroot: Chroot, acl: DefaultAcl) -> Self {
         Self {
             handle: Arc::new(Handle { shared }),
             chroot,
@@ -77,7 +77,7 @@ impl Client {
         Ok(Self {
             handle: Arc::clone(&self.handle),
             chroot: self.chroot.below(path)?,
-            acl: Arc::clone(&self.acl),
+            acl: self.acl.clone(),
         })
     }
 
@@ -88,7 +88,20 @@ impl Client {
         Self {
             handle: Arc::clone(&self.handle),
             chroot: self.chroot.clone(),
-            acl: acl.into(),
+            acl: DefaultAcl::same(acl),
+        }
+    }
+
+    /// The same with an ACL by path, as [`Builder::default_acl_by_path`] has it.
+    #[must_use]
+    pub fn with_default_acl_by_path(
+        &self,
+        acl: impl Fn(&str) -> Vec<Acl<'static>> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            handle: Arc::clone(&self.handle),
+            chroot: self.chroot.clone(),
+            acl: DefaultAcl::by_path(acl),
         }
     }
 
@@ -166,18 +179,23 @@ impl Client {
             scheme: scheme.to_owned(),
             auth: auth.as_ref().to_owned(),
         };
-        let (caller, answer) = oneshot::channel();
+        let (caller, answer, _) = Caller::new(OpCode::Auth, "");
         let made = self
             .shared()
             .change(|inner, _| inner.cnxn.add_auth(credentials, Some(caller)));
-        let answer = made.map(|()| answer).map_err(|(_, error)| error);
+        let answer = made.map(|()| answer).map_err(|(caller, error)| {
+            if let Some(caller) = caller {
+                caller.tell(Err(error));
+            }
+            error
+        });
         Call::new(answer, self.parts(String::new(), None), Parts::nothing)
     }
 
     /// Closes the session: its ephemerals are gone when this returns, if a server could be asked. All clones of this client
     /// are closed. Calls made before are answered; watches end.
     pub async fn close(&self) {
-        let (caller, answer) = oneshot::channel();
+        let (caller, answer, _) = Caller::new(OpCode::CloseSession, "");
         self.shared().change(|inner, now| {
             if !inner.cnxn.state().is_final() {
                 inner.cnxn.close(now, Some(caller));
@@ -196,9 +214,16 @@ impl Client {
         &self.chroot
     }
 
-    /// The ACL of a znode to be created.
-    pub(crate) fn acl_of(&self, options: &CreateOptions) -> Option<Vec<RawAcl<'static>>> {
-        raw(options.acl.as_deref().unwrap_or(&self.acl))
+    /// The ACL of a znode to be created, by its path as the server knows it.
+    pub(crate) fn acl_of(
+        &self,
+        options: &CreateOptions,
+        full_path: &str,
+    ) -> Option<Vec<RawAcl<'static>>> {
+        match &options.acl {
+            Some(acl) => raw(acl),
+            None => self.acl.of(full_path),
+        }
     }
 
     pub(crate) fn parts(&self, path: String, watch: Option<Registered>) -> Parts {
@@ -229,7 +254,7 @@ impl Client {
         after: After,
         finish: Finish<T>,
     ) -> Call<T> {
-        let answer = self.shared().call(op, body, |_| after);
+        let answer = self.shared().call(op, path, body, |_| after);
         Call::new(answer, self.parts(path.to_owned(), None), finish)
     }
 
@@ -244,7 +269,7 @@ impl Client {
     ) -> Call<T> {
         let sink = Arc::new(Sink::new(self.chroot.clone()));
         let mut id = None;
-        let answer = self.shared().call(op, body, |inner| {
+        let answer = self.shared().call(op, path, body, |inner| {
             let watcher = inner.cnxn.next_watcher();
             inner.sinks.insert(watcher, Arc::clone(&sink));
             id = Some(watcher);

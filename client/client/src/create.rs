@@ -1,6 +1,8 @@
 //! What kind of znode to create.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use zabra_proto::{Acl, CreateMode, Perms, RawAcl, Stat};
@@ -95,6 +97,41 @@ impl CreateOptions {
 
     pub(crate) fn data<'a>(&self, data: &'a [u8]) -> Option<&'a [u8]> {
         (!self.is_null).then_some(data)
+    }
+}
+
+/// The ACL of znodes whose options say none.
+#[derive(Clone)]
+pub(crate) enum DefaultAcl {
+    Same(Arc<[Acl<'static>]>),
+    ByPath(Arc<AclOfPath>),
+}
+
+type AclOfPath = dyn Fn(&str) -> Vec<Acl<'static>> + Send + Sync;
+
+impl DefaultAcl {
+    pub(crate) fn same(acl: &[Acl<'static>]) -> Self {
+        Self::Same(acl.into())
+    }
+
+    pub(crate) fn by_path(acl: impl Fn(&str) -> Vec<Acl<'static>> + Send + Sync + 'static) -> Self {
+        Self::ByPath(Arc::new(acl))
+    }
+
+    pub(crate) fn of(&self, full_path: &str) -> Option<Vec<RawAcl<'static>>> {
+        match self {
+            Self::Same(acl) => raw(acl),
+            Self::ByPath(acl) => raw(&acl(full_path)),
+        }
+    }
+}
+
+impl fmt::Debug for DefaultAcl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Same(acl) => acl.fmt(f),
+            Self::ByPath(_) => f.write_str("by path"),
+        }
     }
 }
 

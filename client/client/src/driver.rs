@@ -11,14 +11,16 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
-use tracing::debug;
+use tracing::info;
 use zabra_cnxn::{Action, HostPort, Output};
 use zabra_proto::MonoMillis;
 
 use crate::link::{Link, Linked};
-use crate::shared::{Caller, Shared};
+use crate::resolver::Resolver;
+use crate::shared::Shared;
+use crate::trace::Caller;
 
 /// Ends the session if the task ends before it, as when a runtime is shut down: nobody must wait for ever.
 struct Guard(Arc<Shared>);
@@ -44,7 +46,7 @@ pub(crate) async fn drive(shared: Arc<Shared>) {
         match &action {
             Action::End => break,
             Action::Dial(host) => {
-                let dialed = timer.during(&action, dial(host)).await;
+                let dialed = timer.during(&action, dial(&shared.resolver, host)).await;
                 let now = shared.now();
                 match dialed {
                     Some(Ok((stream, address))) => {
@@ -54,10 +56,14 @@ pub(crate) async fn drive(shared: Arc<Shared>) {
                             inner.cnxn.on_connected();
                         }
                         timer.serve(Link::new(stream)).await;
-                        shared.lock().server = None;
+                        let mut inner = shared.lock();
+                        inner.server = None;
+                        let silent_ms = shared.now().0.saturating_sub(inner.cnxn.heard_at().0);
+                        drop(inner);
+                        info!(server = %address, silent_ms, "the connection is over");
                     }
                     Some(Err(error)) => {
-                        debug!(%host, %error, "no connection");
+                        info!(%host, %error, "no connection");
                         shared.lock().cnxn.on_link_lost(now);
                     }
                     None => {}
@@ -147,7 +153,7 @@ impl<'a> Timer<'a> {
             match link.poll_write(cx) {
                 Linked::Up => {}
                 Linked::Lost(error) => {
-                    debug!(%error, "the connection is lost");
+                    info!(%error, "the connection is lost");
                     self.shared.lock().cnxn.on_link_lost(self.shared.now());
                     return Poll::Ready(());
                 }
@@ -180,7 +186,7 @@ impl<'a> Timer<'a> {
         match read {
             Poll::Ready(Ok(())) => link.take_in(&mut inner.cnxn, now),
             Poll::Ready(Err(error)) => {
-                debug!(%error, "the connection is lost");
+                info!(%error, "the connection is lost");
                 inner.cnxn.on_link_lost(now);
             }
             Poll::Pending => {}
@@ -236,14 +242,10 @@ impl<'a> Timer<'a> {
     }
 }
 
-/// Resolves and connects; each address of the name in turn. Names are resolved anew each time (P73).
-async fn dial(host: &HostPort) -> io::Result<(TcpStream, SocketAddr)> {
-    let mut addresses: Vec<_> = lookup_host((host.host.as_str(), host.port))
-        .await?
-        .collect();
-    fastrand::shuffle(&mut addresses);
+/// Resolves and connects; each address of the name in turn.
+async fn dial(resolver: &Resolver, host: &HostPort) -> io::Result<(TcpStream, SocketAddr)> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
+    for address in resolver.addresses(host).await? {
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
@@ -258,7 +260,7 @@ async fn dial(host: &HostPort) -> io::Result<(TcpStream, SocketAddr)> {
 /// Asks a server whether it takes writes, and tells the session if so (features CL-11).
 async fn probe(shared: Arc<Shared>, host: HostPort) {
     let asked = async {
-        let (mut stream, _) = dial(&host).await?;
+        let (mut stream, _) = dial(&shared.resolver, &host).await?;
         stream.write_all(b"isro").await?;
         let mut answer = [0; 2];
         stream.read_exact(&mut answer).await?;

@@ -73,6 +73,11 @@
 //! programs without async; `zabra-testserver` servers for tests. `serde` is a feature: values in JSON.
 //! Not there yet: TLS and SASL.
 //!
+//! # What it tells
+//!
+//! `tracing` has a span for each call (target `zabra_client::call`, debug: `op`, `path`, `xid`, `session`, then `zxid` or `error`), and
+//! events at info for what happens to connections and to the session. Where nobody listens a call pays for one comparison.
+//!
 //! # How it works
 //!
 //! One task per client carries the bytes: it reads once and writes once per wake-up, however many calls that serves. What it
@@ -96,8 +101,10 @@ mod membership;
 mod multi_read;
 mod queue;
 mod reads;
+mod resolver;
 mod shared;
 mod states;
+mod trace;
 mod transaction;
 mod watch;
 mod watches;

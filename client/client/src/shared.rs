@@ -7,15 +7,18 @@ use std::task::Waker;
 
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::Instant;
+use tracing::field::display;
+use tracing::info;
 use zabra_cnxn::{After, CallError, Cnxn, Output, Reply, SessionState, Watched, WatcherId};
 use zabra_jute::Encode;
 use zabra_proto::{MonoMillis, OpCode};
 
 use crate::events::Feed;
+use crate::resolver::Resolver;
+use crate::trace::Caller;
 use crate::watch::Sink;
 
-/// Where a call's result goes.
-pub(crate) type Caller = oneshot::Sender<Result<Reply, CallError>>;
+/// What a call waits for.
 pub(crate) type Answer = oneshot::Receiver<Result<Reply, CallError>>;
 
 /// The session, and the way to the task that carries its bytes.
@@ -28,6 +31,8 @@ pub(crate) struct Shared {
     waker: Mutex<Waker>,
     /// Whether it matters when a call was made: reading the clock for each is not for nothing.
     are_calls_timed: bool,
+    /// How names of servers become addresses.
+    pub(crate) resolver: Resolver,
 }
 
 #[derive(Debug)]
@@ -46,6 +51,7 @@ pub(crate) struct Inner {
 impl Shared {
     pub(crate) fn new(
         are_calls_timed: bool,
+        resolver: Resolver,
         cnxn: impl FnOnce(MonoMillis) -> Cnxn<Caller>,
     ) -> Self {
         let inner = Inner {
@@ -61,6 +67,7 @@ impl Shared {
             inner: Mutex::new(inner),
             waker: Mutex::new(Waker::noop().clone()),
             are_calls_timed,
+            resolver,
         }
     }
 
@@ -82,10 +89,11 @@ impl Shared {
     pub(crate) fn call(
         &self,
         op: OpCode,
+        path: &str,
         body: &impl Encode,
         after: impl FnOnce(&mut Inner) -> After,
     ) -> Result<Answer, CallError> {
-        let (caller, answer) = oneshot::channel();
+        let (caller, answer, trace) = Caller::new(op, path);
         let now = if self.are_calls_timed {
             self.now()
         } else {
@@ -93,11 +101,21 @@ impl Shared {
         };
         let mut inner = self.lock();
         let after = after(&mut inner);
-        if let Err((_, error)) = inner.cnxn.call(now, op, body, after, caller) {
-            return Err(error);
+        match inner.cnxn.call(now, op, body, after, caller) {
+            Ok(xid) => {
+                let session = trace.is_on().then(|| inner.cnxn.session().0);
+                self.wake(inner);
+                if let Some(session) = session {
+                    trace.made(xid, session);
+                }
+                Ok(answer)
+            }
+            Err((caller, error)) => {
+                drop(inner);
+                caller.tell(Err(error));
+                Err(error)
+            }
         }
-        self.wake(inner);
-        Ok(answer)
     }
 
     /// Does something that the task must act upon.
@@ -140,8 +158,7 @@ impl Shared {
         let mut probes = Vec::new();
         for output in outputs.drain(..) {
             match output {
-                // Whoever dropped the call does not want to know.
-                Output::Done { call, result } => drop(call.send(result)),
+                Output::Done { call, result } => call.tell(result),
                 Output::Event { watchers, event } => self.event(&watchers, &event),
                 Output::Unwatched { watcher, error } => {
                     let sink = self.lock().sinks.remove(&watcher);
@@ -149,17 +166,23 @@ impl Shared {
                         sink.end(error);
                     }
                 }
-                Output::State(state) => {
-                    tracing::debug!(?state, "session state");
-                    let mut inner = self.lock();
-                    // Nobody may be listening.
-                    let _ = inner.states.send(state);
-                    inner.each_feed(|feed| feed.on_state(state));
-                }
+                Output::State(state) => self.state(state),
                 Output::Probe(host) => probes.push(host),
             }
         }
         probes
+    }
+
+    fn state(&self, state: SessionState) {
+        let mut inner = self.lock();
+        // Nobody may be listening.
+        let _ = inner.states.send(state);
+        inner.each_feed(|feed| feed.on_state(state));
+        let (session, server) = (inner.cnxn.session().0, inner.server);
+        let timeout_ms = inner.cnxn.timing().session_ms();
+        drop(inner);
+        let server = server.filter(|_| state.is_connected()).map(display);
+        info!(?state, %session, timeout_ms, server, "the session's state");
     }
 
     fn event(&self, watchers: &[WatcherId], event: &Watched) {

@@ -100,7 +100,7 @@ impl Transaction {
         self.paths.push(path.to_owned());
         let (data, acl, flags) = (
             options.data(data.as_ref()),
-            self.client.acl_of(&options),
+            self.client.acl_of(&options, &full),
             options.mode().code(),
         );
         if let Some(ttl) = ttl {

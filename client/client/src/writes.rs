@@ -50,7 +50,7 @@ impl Client {
         };
         let (data, acl, flags) = (
             options.data(data),
-            self.acl_of(options),
+            self.acl_of(options, &full),
             options.mode.code(),
         );
         let finish: Finish<Created> = |parts, reply| {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use zabra_jute::Encode;
 use zabra_proto::client::RequestHeader;
-use zabra_proto::{MonoMillis, OpCode, SessionId, Zxid, password};
+use zabra_proto::{MonoMillis, OpCode, SessionId, Xid, Zxid, password};
 
 use crate::handshake::{Session, put_frame};
 use crate::identities::Identity;
@@ -154,6 +154,12 @@ impl<C> Cnxn<C> {
         self.timing
     }
 
+    /// When the server was last heard on a link.
+    #[must_use]
+    pub fn heard_at(&self) -> MonoMillis {
+        self.heard_at
+    }
+
     /// The last transaction seen in a reply.
     #[must_use]
     pub fn seen(&self) -> Zxid {
@@ -196,8 +202,8 @@ impl<C> Cnxn<C> {
         WatcherId(self.last_watcher)
     }
 
-    /// Makes a call. Requests leave in the order of these calls; without a link they wait for the next one, at most until
-    /// the session counts as lost.
+    /// Makes a call, and returns its number. Requests leave in the order of these calls; without a link they wait for the next
+    /// one, at most until the session counts as lost.
     ///
     /// # Errors
     ///
@@ -209,7 +215,7 @@ impl<C> Cnxn<C> {
         body: &impl Encode,
         after: After,
         call: C,
-    ) -> Result<(), (C, CallError)> {
+    ) -> Result<Xid, (C, CallError)> {
         if let Some(error) = self.ended() {
             return Err((call, error));
         }
@@ -227,7 +233,7 @@ impl<C> Cnxn<C> {
         body: &impl Encode,
         after: After,
         whose: Whose<C>,
-    ) -> Result<(), (Whose<C>, CallError)> {
+    ) -> Result<Xid, (Whose<C>, CallError)> {
         let xid = self.pending.next_xid();
         let out = match self.phase {
             Phase::Up | Phase::Closing { .. } => &mut self.out,
@@ -249,7 +255,7 @@ impl<C> Cnxn<C> {
             after,
             at: now,
         });
-        Ok(())
+        Ok(xid)
     }
 
     /// How calls end that are made now, if they cannot be made.

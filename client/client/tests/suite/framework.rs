@@ -306,3 +306,47 @@ async fn znodes_without_a_word_about_it_get_the_default_acl() {
     assert_eq!(client.acl("/read").await.unwrap().0, READ_ACL);
     client.close().await;
 }
+
+#[tokio::test]
+async fn a_default_acl_may_go_by_the_path_as_the_server_knows_it() {
+    let server = TestServer::start().unwrap();
+    let root = Client::connect(&server.connect_string()).await.unwrap();
+    root.create("/app", "", CreateMode::Persistent)
+        .await
+        .unwrap();
+    let client = Client::builder(&format!("{}/app", server.address()))
+        .default_acl_by_path(|path| match path.starts_with("/app/read") {
+            true => READ_ACL.to_vec(),
+            false => OPEN_ACL.to_vec(),
+        })
+        .connect()
+        .await
+        .unwrap();
+    let (mode, numbered) = (CreateMode::Persistent, CreateMode::PersistentSequential);
+    let below = client.namespace("/read").unwrap();
+    let transaction = client.transaction().create("/open", "", mode);
+    transaction
+        .create("/readable-", "", numbered)
+        .commit()
+        .await
+        .unwrap();
+    client
+        .ensure_path("/reader", Parents::Persistent)
+        .await
+        .unwrap();
+    let other = below.with_default_acl_by_path(|_| OPEN_ACL.to_vec());
+    other.create("/", "", mode).await.unwrap();
+    let created = below.create("/x", "", mode).await.unwrap();
+    for (path, acl) in [
+        ("/app/open", OPEN_ACL),
+        ("/app/readable-0000000001", READ_ACL),
+        ("/app/reader", READ_ACL),
+        ("/app/read", OPEN_ACL),
+        ("/app/read/x", READ_ACL),
+    ] {
+        assert_eq!(root.acl(path).await.unwrap().0, acl, "{path}");
+    }
+    assert_eq!(created.path, "/x");
+    client.close().await;
+    root.close().await;
+}

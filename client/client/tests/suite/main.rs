@@ -5,6 +5,8 @@
 mod conduct;
 mod failover;
 mod framework;
+mod names;
+mod traces;
 
 use std::time::Duration;
 
