@@ -106,8 +106,8 @@ impl Leading {
         history: &mut History,
         effects: &mut Vec<Effect>,
     ) -> Vec<Outcome> {
-        let outcomes = self.act(history, effects, |leader, _, actions| {
-            leader.serve(now.mono, actions);
+        let outcomes = self.act(history, effects, |leader, history, actions| {
+            leader.serve(history, now.mono, actions);
         });
         let proposed = self.leader.proposed();
         let mut options = options.clone();

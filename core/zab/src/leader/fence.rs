@@ -4,12 +4,16 @@
 //! the sync came; many syncs share one round of pings. Learners answer every ping that comes after UPTODATE, in order.
 //! A transaction that was proposed behind the sync and is decided proves the same: then the sync passes before it, for it
 //! must not be answered behind a later write of its session (P98).
+//!
+//! A voter without a history waits for the same proof before it is brought into step. It may be new; or it has helped to make a
+//! later epoch and lost that with its disk, and with its voice a leader of the past would have a quorum again (P48).
 
 use std::collections::{BTreeMap, VecDeque};
 
 use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::{MonoMillis, Zxid};
 
+use super::link::Stage;
 use super::{Leader, LeaderAction};
 use crate::{History, LinkId};
 
@@ -20,6 +24,8 @@ pub(super) struct Fences {
     /// The round of pings that is under way: how many answers of each link complete it.
     round: Option<BTreeMap<LinkId, u64>>,
     number: u64,
+    /// Voters without a history, and the round that must have been answered before they are brought into step.
+    doubted: Vec<(LinkId, u64)>,
 }
 
 #[derive(Debug)]
@@ -72,6 +78,26 @@ impl Leader {
         }
     }
 
+    /// Brings a voter without a history into step as soon as a quorum without it has answered.
+    pub(super) fn believe_later(
+        &mut self,
+        link: LinkId,
+        history: &History,
+        now: MonoMillis,
+        actions: &mut Vec<LeaderAction>,
+    ) {
+        let links = &self.links;
+        self.fences
+            .doubted
+            .retain(|(link, _)| links.contains_key(link));
+        // As above: only a round that begins from here on proves something.
+        self.fences.doubted.push((link, self.fences.number + 1));
+        if self.fences.round.is_none() {
+            self.begin_round(now, actions);
+            self.maybe_end_round(history, now, actions);
+        }
+    }
+
     fn begin_round(&mut self, now: MonoMillis, actions: &mut Vec<LeaderAction>) {
         self.ping_all(now, actions);
         let active = self.links.iter().filter(|(_, l)| l.stage.is_active());
@@ -112,7 +138,23 @@ impl Leader {
         if self.quorum.is_held_by(&answered) {
             self.fences.round = None;
             self.maybe_pass_fences(history, actions);
+            self.believe(history, now, actions);
             self.maybe_begin_round(now, actions);
+        }
+    }
+
+    fn believe(&mut self, history: &History, now: MonoMillis, actions: &mut Vec<LeaderAction>) {
+        let proven = self.fences.number;
+        let is_proven = |(_, round): &mut (LinkId, u64)| *round <= proven;
+        let believed: Vec<_> = self.fences.doubted.extract_if(.., is_proven).collect();
+        for (link, _) in believed {
+            let Some(entry) = self.links.get_mut(&link) else {
+                continue;
+            };
+            if let Stage::Doubted { last_logged } = entry.stage {
+                entry.stage = Stage::Confirmed { last_logged };
+                self.sync(link, history, now, actions);
+            }
         }
     }
 
@@ -121,6 +163,7 @@ impl Leader {
             waiting,
             round,
             number,
+            doubted: _,
         } = &mut self.fences;
         let proven = *number - u64::from(round.is_some());
         let committed = history.committed();
@@ -134,7 +177,9 @@ impl Leader {
     /// Begins the next round, if somebody waits for it.
     pub(super) fn maybe_begin_round(&mut self, now: MonoMillis, actions: &mut Vec<LeaderAction>) {
         let next = self.fences.number + 1;
-        let is_wanted = self.fences.waiting.back().is_some_and(|f| f.round >= next);
+        let last_fence = self.fences.waiting.back().map(|fence| fence.round);
+        let last_doubt = self.fences.doubted.last().map(|(_, round)| *round);
+        let is_wanted = last_fence.max(last_doubt).is_some_and(|last| last >= next);
         if self.fences.round.is_none() && is_wanted {
             self.begin_round(now, actions);
         }

@@ -38,6 +38,9 @@ pub(super) enum Stage {
     Asked,
     /// It has; this server is not ready to bring it into step yet.
     Confirmed { last_logged: Zxid },
+    /// It has, without a history, and may have given its word for a later epoch that went with its disk (P48): it is brought
+    /// into step once a quorum without it still follows.
+    Doubted { last_logged: Zxid },
     /// It was sent what it lacks and NEWLEADER, which it must acknowledge.
     Syncing {
         /// What it has when it does so.
@@ -96,7 +99,11 @@ impl Link {
                 None
             }
             Stage::Active => Some(packet),
-            Stage::Greeting | Stage::Introduced | Stage::Asked | Stage::Confirmed { .. } => None,
+            Stage::Greeting
+            | Stage::Introduced
+            | Stage::Asked
+            | Stage::Confirmed { .. }
+            | Stage::Doubted { .. } => None,
         }
     }
 }
@@ -108,6 +115,10 @@ impl Stage {
 
     pub(super) fn is_confirmed(&self) -> bool {
         matches!(self, Self::Confirmed { .. })
+    }
+
+    pub(super) fn is_doubted(&self) -> bool {
+        matches!(self, Self::Doubted { .. })
     }
 
     pub(super) fn is_synced(&self) -> bool {

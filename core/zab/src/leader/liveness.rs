@@ -99,7 +99,9 @@ impl Leader {
             let deadline = match &entry.stage {
                 Stage::Greeting => limits.init_deadline(entry.heard),
                 // This server's own phase has its own limit.
-                Stage::Introduced | Stage::Confirmed { .. } => return None,
+                Stage::Introduced | Stage::Confirmed { .. } | Stage::Doubted { .. } => {
+                    return None;
+                }
                 Stage::Asked => limits.init_deadline(entry.heard),
                 Stage::Syncing { since, .. } => limits.sync_deadline(limits.init_deadline(*since)),
                 Stage::Synced { .. } | Stage::Active if is_stuck => {

@@ -110,6 +110,8 @@ pub struct Leader {
     initial: Zxid,
     proposed: Zxid,
     links: BTreeMap<LinkId, Link>,
+    /// Voters that gave their word for this epoch on a history, and know it still.
+    words: BTreeSet<Sid>,
     fences: Fences,
     /// Watermarks of acks, kept for the next count.
     marks: Vec<Zxid>,
@@ -140,6 +142,7 @@ impl Leader {
             initial: history.logged(),
             proposed: history.logged(),
             links: BTreeMap::new(),
+            words: BTreeSet::new(),
             fences: Fences::default(),
             marks: Vec::new(),
             settings,
@@ -262,6 +265,9 @@ impl Leader {
             return self.close(link, "it introduced itself twice", actions);
         }
         self.close_older_link_of(info.sid, link, actions);
+        if self.epoch().is_none_or(|epoch| accepted < epoch) {
+            self.words.remove(&info.sid);
+        }
         if let Some(entry) = self.links.get_mut(&link) {
             entry.sid = Some(info.sid);
             entry.observes = observes;
@@ -358,9 +364,12 @@ impl Leader {
         if !matches!(entry.stage, Stage::Asked) {
             return self.close(link, "it accepts an epoch that was not offered", actions);
         }
+        let (sid, counts) = (entry.sid, !entry.observes);
         entry.stage = Stage::Confirmed { last_logged };
-        let sid = entry.sid;
-        let counts = !entry.observes;
+        let is_doubted = counts && self.is_doubted(sid, last_logged, current_epoch);
+        if is_doubted && let Some(entry) = self.links.get_mut(&link) {
+            entry.stage = Stage::Doubted { last_logged };
+        }
         match &mut self.phase {
             Phase::Confirming { who, .. } => {
                 let Some(current) = current_epoch else {
@@ -372,16 +381,39 @@ impl Leader {
                     // It should lead. Without it there is no quorum, or there is one that does not need it (quorum 8.5).
                     return self.close(link, "it has more history than this leader", actions);
                 }
-                if let Some(sid) = sid.filter(|_| counts && !is_empty) {
+                if let Some(sid) = sid.filter(|_| counts && !is_empty && !is_doubted) {
                     who.insert(sid);
                 }
                 self.maybe_adopt(now, actions);
+            }
+            Phase::Leading { serves: true, .. } if is_doubted => {
+                self.believe_later(link, history, now, actions);
             }
             Phase::Establishing { .. } | Phase::Leading { .. } => {
                 self.sync(link, history, now, actions);
             }
             Phase::Gathering { .. } | Phase::Promising { .. } | Phase::Adopting { .. } => {}
         }
+    }
+
+    /// Whether a voter may have lost its word for a later epoch together with its history. An ensemble in which nothing was
+    /// ever decided begins with nobody else.
+    fn is_doubted(
+        &mut self,
+        sid: Option<Sid>,
+        last_logged: Zxid,
+        current_epoch: Option<u32>,
+    ) -> bool {
+        // An epoch without a txn is on a disk that was not lost.
+        let has_epoch = current_epoch.is_some_and(|current| current > 0);
+        let is_empty = (last_logged == Zxid::ZERO || last_logged == NO_HISTORY) && !has_epoch;
+        let views = &self.settings.views;
+        if let Some(sid) = sid.filter(|sid| !is_empty && views.is_voter(*sid)) {
+            self.words.insert(sid);
+        }
+        let has_word = sid.is_some_and(|sid| self.words.contains(&sid));
+        let is_first = self.initial == Zxid::ZERO && !matches!(self.phase, Phase::Leading { .. });
+        is_empty && !has_word && !is_first
     }
 
     fn maybe_adopt(&mut self, now: MonoMillis, actions: &mut Vec<LeaderAction>) {
@@ -420,7 +452,7 @@ impl Leader {
     }
 
     /// The history is applied: learners that have it may serve, and proposals may come.
-    pub fn serve(&mut self, now: MonoMillis, actions: &mut Vec<LeaderAction>) {
+    pub fn serve(&mut self, history: &History, now: MonoMillis, actions: &mut Vec<LeaderAction>) {
         let Phase::Leading { epoch, serves } = &mut self.phase else {
             return;
         };
@@ -429,6 +461,10 @@ impl Leader {
         let synced: Vec<LinkId> = self.links_in(Stage::is_synced).collect();
         for link in synced {
             self.welcome(link, now, actions);
+        }
+        let doubted: Vec<LinkId> = self.links_in(Stage::is_doubted).collect();
+        for link in doubted {
+            self.believe_later(link, history, now, actions);
         }
     }
 
