@@ -1,17 +1,21 @@
 //! The client library with every server: one suite, whoever serves.
 //!
 //! Standalone servers play the scenarios of the library's own tests; ensembles lose their leader under writers that count
-//! what was carried out, so that nothing is answered twice, out of order, or not at all.
+//! what was carried out, so that nothing is answered twice, out of order, or not at all; they lose their quorum, with clients that
+//! only read ([`minority`]), and change their members ([`membership`]).
 
 #[path = "../../../client/client/tests/suite/conduct/mod.rs"]
 mod conduct;
+mod membership;
+mod minority;
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use zabra_client::{Client, CreateMode, Error, SessionState};
+use zabra_client::{Builder, Client, CreateMode, Error, SessionState};
 
 use self::conduct::{Place, SCENARIOS};
 use crate::ensemble::{Ensemble, Plan, Seat, Sid};
@@ -20,6 +24,8 @@ use crate::step::step;
 
 /// Far beyond what a scenario takes.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// Longer than an election takes.
+const SESSION: Duration = Duration::from_secs(20);
 /// How often a leader is killed.
 const KILLS: usize = 2;
 /// The same in a long run.
@@ -49,9 +55,19 @@ pub fn run(peer: Peer, long: bool) -> Result<String> {
             failover(&runtime, *peer, kills)
         })?;
     }
+    for peer in &peers {
+        step(format!("client: members change, {peer}"), || {
+            membership::play(&runtime, *peer)
+        })?;
+        if minority::has_read_only_mode(*peer) {
+            step(format!("client: one server of three, {peer}"), || {
+                minority::play(&runtime, *peer)
+            })?;
+        }
+    }
     let (scenarios, servers) = (SCENARIOS.len(), peers.len());
     Ok(format!(
-        "{scenarios} scenarios with {servers} kinds of server, {written} writes over failovers, none lost or doubled"
+        "{scenarios} scenarios with {servers} kinds of server, {written} writes over failovers, none doubled or unanswered"
     ))
 }
 
@@ -91,15 +107,19 @@ fn scenarios(runtime: &Runtime, peer: Peer) -> Result<()> {
 fn failover(runtime: &Runtime, peer: Peer, kills: usize) -> Result<i32> {
     let dir = tempfile::tempdir()?;
     let mut ensemble = Ensemble::start(dir.path(), &Plan::brisk(vec![Seat::voter(peer); 3]))?;
-    let servers: Vec<String> = ensemble.addrs().iter().map(ToString::to_string).collect();
-    let client = runtime.block_on(connect(&servers.join(",")))?;
+    let client = runtime.block_on(begin(Client::builder(&ensemble.servers())))?;
     let session = client.session();
-    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (stop, stopped) = watch::channel(false);
     let mut writers: Vec<JoinHandle<Result<i32>>> = Vec::new();
     for n in 0..WRITERS {
         let path = format!("/writer-{n}");
         runtime.block_on(client.create(&path, "", CreateMode::Persistent))?;
-        writers.push(runtime.spawn(write(client.clone(), path, stopped.clone())));
+        let writer = Writer {
+            client: client.clone(),
+            path,
+            forgetful: may_forget(peer),
+        };
+        writers.push(runtime.spawn(writer.run(stopped.clone())));
     }
     for _ in 0..kills {
         let leader: Sid = ensemble.leader()?;
@@ -132,61 +152,74 @@ fn failover(runtime: &Runtime, peer: Peer, kills: usize) -> Result<i32> {
     Ok(written)
 }
 
-async fn connect(servers: &str) -> Result<Client, Error> {
-    let timeout = Duration::from_secs(20);
-    Client::builder(servers)
-        .session_timeout(timeout)
-        .connect()
-        .await
+/// A session that outlives an election.
+async fn begin(builder: Builder) -> Result<Client, Error> {
+    let builder = builder.session_timeout(SESSION).connect_timeout(PATIENCE);
+    builder.connect().await
+}
+
+/// Whether a server may lose what it has acknowledged when leaders die in turn (ZOOKEEPER-3911, ZOOKEEPER-4646, mended in 3.8.5
+/// and 3.9.3): no fault of a client.
+const fn may_forget(peer: Peer) -> bool {
+    matches!(peer, Peer::Apache(Line::V3_5 | Line::V3_6 | Line::V3_7))
 }
 
 /// Counts up a znode's version, each set on the version before; looks up what became of a set whose answer was lost.
-async fn write(
+struct Writer {
     client: Client,
     path: String,
-    stopped: tokio::sync::watch::Receiver<bool>,
-) -> Result<i32> {
-    let mut version = 0;
-    while !*stopped.borrow() {
-        // Two are on their way at a time: the second can only succeed behind the first.
-        let first = client.set(&path, version.to_string(), Some(version));
-        let second = client.set(&path, (version + 1).to_string(), Some(version + 1));
-        match (first.await, second.await) {
-            (Ok(first), Ok(second)) => {
-                let seen = [first.version, second.version];
-                ensure!(
-                    seen == [version + 1, version + 2],
-                    "{seen:?} after {version}"
-                );
-                version += 2;
-            }
-            (Err(Error::ConnectionLoss), _) | (_, Err(Error::ConnectionLoss)) => {
-                version = seen(&client, &path, version).await?;
-            }
-            (first, second) => return Err(anyhow!("{first:?}, then {second:?}")),
-        }
-    }
-    Ok(version)
+    /// Whether servers may go back behind what they have answered.
+    forgetful: bool,
 }
 
-/// The version after a connection loss: at most two more.
-async fn seen(client: &Client, path: &str, version: i32) -> Result<i32> {
-    loop {
-        let read = async {
-            client.sync(path).await?;
-            client.get(path).await
+impl Writer {
+    async fn run(self, stopped: watch::Receiver<bool>) -> Result<i32> {
+        let mut version = 0;
+        let set = |version: i32| {
+            let data = version.to_string();
+            self.client.set(&self.path, data, Some(version))
         };
-        match read.await {
-            Ok((_, stat)) => {
-                let now = stat.version;
-                ensure!(
-                    (version..=version + 2).contains(&now),
-                    "{now} after {version}"
-                );
-                return Ok(now);
+        while !*stopped.borrow() {
+            // Two are on their way at a time: the second can only succeed behind the first.
+            let (first, second) = (set(version), set(version + 1));
+            match (first.await, second.await) {
+                (Ok(first), Ok(second)) => {
+                    let seen = [first.version, second.version];
+                    ensure!(
+                        seen == [version + 1, version + 2],
+                        "{seen:?} after {version}"
+                    );
+                    version += 2;
+                }
+                (Err(Error::ConnectionLoss), _) | (_, Err(Error::ConnectionLoss)) => {
+                    version = self.seen(version).await?;
+                }
+                (first, second) => return Err(anyhow!("{first:?}, then {second:?}")),
             }
-            Err(Error::ConnectionLoss) => {}
-            Err(error) => return Err(error.into()),
+        }
+        Ok(version)
+    }
+
+    /// The version after a connection loss: at most two more.
+    async fn seen(&self, version: i32) -> Result<i32> {
+        let least = if self.forgetful { 0 } else { version };
+        loop {
+            let read = async {
+                self.client.sync(&self.path).await?;
+                self.client.get(&self.path).await
+            };
+            match read.await {
+                Ok((_, stat)) => {
+                    let now = stat.version;
+                    ensure!(
+                        (least..=version + 2).contains(&now),
+                        "{now} after {version}"
+                    );
+                    return Ok(now);
+                }
+                Err(Error::ConnectionLoss) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 }

@@ -249,6 +249,13 @@ impl Ensemble {
         self.members.iter().map(Member::addr).collect()
     }
 
+    /// The client addresses of all members, as a client takes them.
+    #[must_use]
+    pub fn servers(&self) -> String {
+        let addrs: Vec<String> = self.addrs().iter().map(ToString::to_string).collect();
+        addrs.join(",")
+    }
+
     /// The network between the members.
     #[must_use]
     pub const fn network(&self) -> &Network {
