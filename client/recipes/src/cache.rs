@@ -9,14 +9,12 @@ use std::task::Poll;
 
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
-use zabra_client::{
-    AddWatchMode, Client, Error as ClientError, ErrorCode, EventKind, ReadResult, Stat,
-    WatchStream, WatchedEvent,
-};
+use zabra_client::{AddWatchMode, Error as ClientError, ErrorCode, EventKind, Stat, WatchedEvent};
 
 use crate::decide::mirror::{CacheEvent, Depth, Hint, Mirror, Node, Read, join};
 use crate::error::{Error, Lost};
 use crate::patient::is_passing;
+use crate::session::{Session, Stream};
 use crate::sessions::Sessions;
 
 /// What a cache holds and how much.
@@ -238,19 +236,19 @@ impl Filler {
 
     async fn fill(&mut self, sessions: &Sessions) -> Result<Infallible, Error> {
         let patient = sessions.patient().await?;
-        let client = patient.client();
+        let session = patient.session();
         let mode = match self.depth {
             Depth::Node => AddWatchMode::Persistent,
             Depth::Subtree => AddWatchMode::PersistentRecursive,
         };
-        let mut watch = patient.ask(|client| client.watch(&self.root, mode)).await?;
-        self.begin_pass();
+        let mut watch = patient.stream(&self.root, mode).await?;
+        self.begin_pass(session);
         loop {
-            self.begin_reads(client);
+            self.begin_reads(session);
             self.publish();
             match next(&mut watch, &mut self.reads).await {
                 Next::Event(Err(error)) => return Err(error.into()),
-                Next::Event(Ok(WatchedEvent::Missed)) => self.begin_pass(),
+                Next::Event(Ok(WatchedEvent::Missed)) => self.begin_pass(session),
                 Next::Event(Ok(WatchedEvent::Znode { kind, path, .. })) => match kind {
                     EventKind::NodeCreated | EventKind::NodeDataChanged => {
                         self.mirror.on_event(&path, Hint::Set)
@@ -265,14 +263,15 @@ impl Filler {
                 }
                 // The watch says when there is a connection again.
                 Next::Answers(Err(ClientError::ConnectionLoss)) => self.stop_reading(),
-                Next::Answers(Err(error)) if is_passing(&error) => self.begin_pass(),
+                Next::Answers(Err(error)) if is_passing(&error) => self.begin_pass(session),
                 Next::Answers(Err(error)) => return Err(error.into()),
             }
         }
     }
 
-    fn begin_pass(&mut self) {
+    fn begin_pass(&mut self, session: &Session) {
         self.reads.clear();
+        self.reads.push(catch_up(session, &self.root));
         self.is_stopped = false;
         self.cut_short = match self.mirror.is_passing() {
             true => self.cut_short.saturating_add(1),
@@ -286,7 +285,7 @@ impl Filler {
         self.is_stopped = true;
     }
 
-    fn begin_reads(&mut self, client: &Client) {
+    fn begin_reads(&mut self, session: &Session) {
         while !self.is_stopped && self.reads.len() < READS_MAX {
             let mut small = Vec::new();
             let other = loop {
@@ -303,9 +302,9 @@ impl Filler {
             if small.is_empty() && other.is_none() {
                 return;
             }
-            let looks = (!small.is_empty()).then(|| look_at(client, small));
+            let looks = (!small.is_empty()).then(|| look_at(session, small));
             self.reads.extend(looks);
-            self.reads.extend(other.map(|other| begin(client, other)));
+            self.reads.extend(other.map(|other| begin(session, other)));
         }
     }
 
@@ -361,46 +360,42 @@ impl Filler {
 }
 
 /// Reads several small znodes in one request: data of so few bytes is as soon told as that it has not changed.
-fn look_at(client: &Client, paths: Vec<String>) -> Reading {
-    let reads = client.multi_read();
-    let call = paths
-        .iter()
-        .fold(reads, |reads, path| reads.get(path))
-        .run();
+fn look_at(session: &Session, paths: Vec<String>) -> Reading {
+    let all = session.begin_gets(&paths);
     Box::pin(async move {
-        let results = paths.into_iter().zip(call.await?);
+        let results = paths.into_iter().zip(all.await?);
         let answers = results.map(|(path, result)| match result {
-            ReadResult::Data(data, stat) => Ok((path, Answer::Whole(Some((data.into(), stat))))),
-            ReadResult::Error(ErrorCode::NO_NODE) => Ok((path, Answer::Whole(None))),
-            ReadResult::Error(code) => Err(ClientError::Server(code, path)),
-            _ => Err(ClientError::Closed),
+            Ok(value) => Ok((path, Answer::Whole(Some(value)))),
+            Err(ErrorCode::NO_NODE) => Ok((path, Answer::Whole(None))),
+            Err(code) => Err(ClientError::Server(code, path)),
         });
         answers.collect()
     })
 }
 
 /// Makes a read; the request leaves at once.
-fn begin(client: &Client, read: Read) -> Reading {
+fn begin(session: &Session, read: Read) -> Reading {
     match read {
         Read::Whole(path) => {
-            let call = client.get(&path);
-            Box::pin(async move {
-                let answer = absent(call.await.map(|(data, stat)| (data.into(), stat)))?;
-                Ok(vec![(path, Answer::Whole(answer))])
-            })
+            let value = session.begin_get(&path);
+            Box::pin(async move { Ok(vec![(path, Answer::Whole(absent(value.await)?))]) })
         }
         Read::Probe(path) => {
-            let call = client.exists(&path);
-            Box::pin(async move { Ok(vec![(path, Answer::Probe(call.await?))]) })
+            let stat = session.begin_exists(&path);
+            Box::pin(async move { Ok(vec![(path, Answer::Probe(stat.await?))]) })
         }
         Read::Children(path) => {
-            let call = client.children_and_stat(&path);
-            Box::pin(async move {
-                let answer = absent(call.await)?;
-                Ok(vec![(path, Answer::Children(answer))])
-            })
+            let children = session.begin_children(&path);
+            Box::pin(async move { Ok(vec![(path, Answer::Children(absent(children.await)?))]) })
         }
     }
+}
+
+/// Lets the server catch up before it answers the reads behind this: events that were heard say nothing of how far one has
+/// heard (before 3.9), so that the next server may not have seen what they told.
+fn catch_up(session: &Session, root: &str) -> Reading {
+    let synced = session.begin_sync(root);
+    Box::pin(async move { synced.await.map(|()| Vec::new()) })
 }
 
 fn absent<T>(answer: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
@@ -418,7 +413,7 @@ enum Next {
 }
 
 /// Events first: an event that came before an answer is taken before it.
-async fn next(watch: &mut WatchStream, reads: &mut Vec<Reading>) -> Next {
+async fn next(watch: &mut Stream, reads: &mut Vec<Reading>) -> Next {
     let answer = std::future::poll_fn(|cx| {
         for at in 0..reads.len() {
             if let Poll::Ready(answers) = reads[at].as_mut().poll(cx) {

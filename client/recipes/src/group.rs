@@ -14,8 +14,8 @@ use crate::sessions::Sessions;
 /// - Not guaranteed: that all members see the same at the same time.
 #[derive(Debug)]
 pub struct GroupMember {
-    node: PersistentNode,
-    cache: Cache,
+    pub(crate) node: PersistentNode,
+    pub(crate) cache: Cache,
 }
 
 impl GroupMember {

@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use zabra_client::SessionState;
 use zabra_client::{
-    Call, Client, CreateMode, CreateOptions, Error as ClientError, ErrorCode, Stat,
+    AddWatchMode, Client, CreateMode, CreateOptions, Error as ClientError, ErrorCode, Stat,
 };
 use zabra_proto::path;
 
 use crate::decide::mirror::join;
 use crate::decide::sequence::find_protected;
 use crate::error::{Error, Lost};
-use crate::session::{Session, Watch};
+use crate::session::{Session, Stream, Watch};
 
 /// Children and the Stat of their parent.
 pub(crate) type Children = (Vec<String>, Stat);
@@ -43,18 +43,13 @@ impl Patient {
         &self.session
     }
 
-    /// The client of the session, for what recipes have no other word for.
+    /// The client of the session, for its user.
     pub(crate) fn client(&self) -> &Client {
         match &self.session {
             Session::Client(client) => client,
             #[cfg(test)]
             Session::Model(_) => panic!("the model has no client"),
         }
-    }
-
-    /// Makes a call of the client that does no harm when it is made twice.
-    pub(crate) async fn ask<T>(&self, call: impl Fn(&Client) -> Call<T>) -> Result<T, ClientError> {
-        self.again(|| call(self.client())).await
     }
 
     /// Makes a call that does no harm when it is made twice.
@@ -125,6 +120,11 @@ impl Patient {
         }
     }
 
+    /// A watch that stays.
+    pub(crate) async fn stream(&self, path: &str, mode: AddWatchMode) -> Result<Stream, Error> {
+        Ok(self.again(|| self.session.watch(path, mode)).await?)
+    }
+
     /// Sets the data whatever it is; `None` without such a znode.
     pub(crate) async fn overwrite(&self, path: &str, data: &[u8]) -> Result<Option<Stat>, Error> {
         found(self.again(|| self.session.set(path, data, None)).await)
@@ -150,14 +150,25 @@ impl Patient {
         data: &[u8],
         options: &CreateOptions,
     ) -> Result<(), Error> {
-        loop {
-            let create = || self.session.create(path, data, options);
-            match self.again(create).await {
-                Ok(_) => return Ok(()),
-                Err(error) if error.is(ErrorCode::NODE_EXISTS) => return Ok(()),
-                Err(error) if error.is(ErrorCode::NO_NODE) => self.ensure_parent(path).await?,
-                Err(error) => return Err(error.into()),
-            }
+        while !self.ensure_below(path, data, options).await? {
+            self.ensure_parent(path).await?;
+        }
+        Ok(())
+    }
+
+    /// The same below a znode that others make; whether that is there.
+    pub(crate) async fn ensure_below(
+        &self,
+        path: &str,
+        data: &[u8],
+        options: &CreateOptions,
+    ) -> Result<bool, Error> {
+        let create = || self.session.create(path, data, options);
+        match self.again(create).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is(ErrorCode::NODE_EXISTS) => Ok(true),
+            Err(error) if error.is(ErrorCode::NO_NODE) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

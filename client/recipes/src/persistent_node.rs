@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use zabra_client::{CreateMode, CreateOptions, ErrorCode, Stat};
 
 use crate::decide::mirror::join;
@@ -213,7 +214,9 @@ fn missing(kept: &mut Kept) -> bool {
 /// A znode with a time to live that stays while this is kept, whatever becomes of sessions; the same as Curator's
 /// `PersistentTtlNode`. A child called `touch` is written twice per TTL.
 ///
-/// - Guaranteed: it is gone some time after the TTL when its keeper is; not before the TTL when the keeper was cut off.
+/// - Guaranteed: it stays for at least half the TTL when its keeper is cut off or gone; it is made again when the keeper is
+///   back; it is gone some time after the TTL when the keeper is.
+/// - Not guaranteed: how long after; servers look once a minute, unless they are told otherwise.
 /// - The server must have TTL znodes switched on (`extendedTypesEnabled`).
 #[derive(Debug)]
 pub struct TtlNode {
@@ -225,18 +228,31 @@ impl TtlNode {
     /// Keeps the znode from now on.
     #[must_use]
     pub fn start(sessions: impl Into<Sessions>, path: &str, data: &[u8], ttl: Duration) -> Self {
-        let sessions = sessions.into();
+        Self::touched_every(ttl / 2, sessions.into(), path, data, ttl)
+    }
+
+    pub(crate) fn touched_every(
+        period: Duration,
+        sessions: Sessions,
+        path: &str,
+        data: &[u8],
+        ttl: Duration,
+    ) -> Self {
         let options = CreateOptions::from(CreateMode::PersistentWithTtl).ttl(ttl);
         let node = PersistentNode::with_options(&sessions, path, data, options.clone());
         let touched = join(path, TOUCH);
+        let mut kept = node.kept.clone();
         let toucher = tokio::spawn(async move {
-            let mut tick = tokio::time::interval(ttl / 2);
-            loop {
+            let mut tick = tokio::time::interval(period);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            // Below a znode that is there, so that nobody makes it as a container instead.
+            while kept
+                .wait_for(|kept| matches!(kept, Kept::There))
+                .await
+                .is_ok()
+            {
                 tick.tick().await;
-                // A failed attempt is made up for by the next one.
-                if let Err(error) = touch(&sessions, &touched, &options).await {
-                    tracing::debug!(%error, path = touched, "not touched");
-                }
+                touch(&sessions, &touched, &options).await;
             }
         });
         Self { node, toucher }
@@ -262,12 +278,24 @@ impl Drop for TtlNode {
     }
 }
 
-async fn touch(sessions: &Sessions, path: &str, options: &CreateOptions) -> Result<(), Error> {
-    let patient = sessions.patient().await?;
-    if patient.overwrite(path, &[]).await?.is_none() {
-        patient.ensure(path, &[], options).await?;
+async fn touch(sessions: &Sessions, path: &str, options: &CreateOptions) {
+    loop {
+        let touched = async {
+            let patient = sessions.patient().await?;
+            if patient.overwrite(path, &[]).await?.is_none() {
+                // Without the znode above it, that is made first, and this at the next attempt.
+                patient.ensure_below(path, &[], options).await?;
+            }
+            Ok(())
+        };
+        match sessions.settled(touched.await) {
+            // In the next session at once.
+            None => {}
+            Some(Ok(())) => return,
+            // A failed attempt is made up for by the next one.
+            Some(Err(error)) => return tracing::debug!(%error, path, "not touched"),
+        }
     }
-    Ok(())
 }
 
 /// The child that is written.

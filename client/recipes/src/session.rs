@@ -2,9 +2,12 @@
 //!
 //! It is the client library's. In tests it may be one of the simulator's model instead, so that the recipes run there as they are.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use zabra_client::{
-    Client, CreateOptions, Created, Error as ClientError, OneshotWatch, SessionState, Stat,
-    States as ClientStates,
+    AddWatchMode, Client, CreateOptions, Created, Error as ClientError, ErrorCode, OneshotWatch,
+    ReadResult, SessionState, Stat, States as ClientStates, WatchStream, WatchedEvent,
 };
 
 #[cfg(test)]
@@ -34,11 +37,7 @@ pub(crate) enum Write<'a> {
 /// Calls of the client, by the same names.
 impl Session {
     pub(crate) async fn children(&self, path: &str) -> Result<(Vec<String>, Stat), ClientError> {
-        match self {
-            Self::Client(client) => client.children_and_stat(path).await,
-            #[cfg(test)]
-            Self::Model(session) => session.children(path).await,
-        }
+        self.begin_children(path).await
     }
 
     pub(crate) async fn children_and_watch(
@@ -56,14 +55,7 @@ impl Session {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<(Vec<u8>, Stat), ClientError> {
-        match self {
-            Self::Client(client) => {
-                let (data, stat) = client.get(path).await?;
-                Ok((data.into(), stat))
-            }
-            #[cfg(test)]
-            Self::Model(session) => session.get(path).await,
-        }
+        self.begin_get(path).await
     }
 
     pub(crate) async fn get_and_watch(
@@ -81,11 +73,7 @@ impl Session {
     }
 
     pub(crate) async fn exists(&self, path: &str) -> Result<Option<Stat>, ClientError> {
-        match self {
-            Self::Client(client) => client.exists(path).await,
-            #[cfg(test)]
-            Self::Model(session) => session.exists(path).await,
-        }
+        self.begin_exists(path).await
     }
 
     pub(crate) async fn exists_and_watch(
@@ -103,10 +91,19 @@ impl Session {
     }
 
     pub(crate) async fn sync(&self, path: &str) -> Result<(), ClientError> {
+        self.begin_sync(path).await
+    }
+
+    /// A watch that stays.
+    pub(crate) async fn watch(
+        &self,
+        path: &str,
+        mode: AddWatchMode,
+    ) -> Result<Stream, ClientError> {
         match self {
-            Self::Client(client) => client.sync(path).await.map(drop),
+            Self::Client(client) => client.watch(path, mode).await.map(Stream::Client),
             #[cfg(test)]
-            Self::Model(session) => session.sync().await,
+            Self::Model(session) => session.watch(path, mode).await,
         }
     }
 
@@ -194,6 +191,96 @@ impl Session {
             Self::Client(client) => client.session_timeout(),
             #[cfg(test)]
             Self::Model(session) => session.timeout(),
+        }
+    }
+}
+
+/// The answer to a request that has left already.
+pub(crate) type Pending<T> = Pin<Box<dyn Future<Output = Result<T, ClientError>> + Send>>;
+
+/// Data and Stat, or why there are none.
+pub(crate) type Got = Result<(Vec<u8>, Stat), ErrorCode>;
+
+/// Requests that leave at once, in the order of these calls.
+impl Session {
+    pub(crate) fn begin_children(&self, path: &str) -> Pending<(Vec<String>, Stat)> {
+        match self {
+            Self::Client(client) => Box::pin(client.children_and_stat(path)),
+            #[cfg(test)]
+            Self::Model(session) => session.begin_children(path),
+        }
+    }
+
+    pub(crate) fn begin_get(&self, path: &str) -> Pending<(Vec<u8>, Stat)> {
+        match self {
+            Self::Client(client) => {
+                let call = client.get(path);
+                Box::pin(async { call.await.map(|(data, stat)| (data.into(), stat)) })
+            }
+            #[cfg(test)]
+            Self::Model(session) => session.begin_get(path),
+        }
+    }
+
+    pub(crate) fn begin_exists(&self, path: &str) -> Pending<Option<Stat>> {
+        match self {
+            Self::Client(client) => Box::pin(client.exists(path)),
+            #[cfg(test)]
+            Self::Model(session) => session.begin_exists(path),
+        }
+    }
+
+    /// Several in one request.
+    pub(crate) fn begin_gets(&self, paths: &[String]) -> Pending<Vec<Got>> {
+        match self {
+            Self::Client(client) => {
+                let reads = paths
+                    .iter()
+                    .fold(client.multi_read(), |reads, path| reads.get(path));
+                let call = reads.run();
+                Box::pin(async { call.await?.into_iter().map(got).collect() })
+            }
+            #[cfg(test)]
+            Self::Model(session) => session.begin_gets(paths),
+        }
+    }
+
+    pub(crate) fn begin_sync(&self, path: &str) -> Pending<()> {
+        match self {
+            Self::Client(client) => {
+                let call = client.sync(path);
+                Box::pin(async { call.await.map(drop) })
+            }
+            #[cfg(test)]
+            Self::Model(session) => session.begin_sync(),
+        }
+    }
+}
+
+fn got(result: ReadResult) -> Result<Got, ClientError> {
+    match result {
+        ReadResult::Data(data, stat) => Ok(Ok((data.into(), stat))),
+        ReadResult::Error(code) => Ok(Err(code)),
+        // Nothing else was asked for.
+        _ => Err(ClientError::Closed),
+    }
+}
+
+/// A watch that stays.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Client(WatchStream),
+    #[cfg(test)]
+    Model(tokio::sync::mpsc::UnboundedReceiver<Result<WatchedEvent, ClientError>>),
+}
+
+impl Stream {
+    /// The next event, or how the session ended. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Result<WatchedEvent, ClientError> {
+        match self {
+            Self::Client(stream) => stream.next().await,
+            #[cfg(test)]
+            Self::Model(stream) => stream.recv().await.unwrap_or(Err(ClientError::Closed)),
         }
     }
 }

@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant;
-use zabra_client::{CreateMode, Error as ClientError, ErrorCode, SessionState, Stat};
+use zabra_client::{CreateMode, Error as ClientError, ErrorCode, SessionState, Stat, WatchedEvent};
 
+use super::streams::{Stream, Tell};
 use super::tree::{Change, Tree, Txn, parent};
-use crate::session::Write;
+use crate::session::{Got, Write};
 
 /// All servers.
 #[derive(Debug)]
@@ -26,6 +27,12 @@ pub(crate) struct Ensemble {
     pub(crate) syncs: bool,
     /// Whether clients with a new connection are told what they missed, as they must be.
     pub(crate) tells_missed: bool,
+    /// Whether clients know from an event how far they have heard, as from 3.9 on.
+    pub(crate) event_zxids: bool,
+    /// How long znodes with a time to live may be childless and unmodified.
+    pub(crate) ttl: Duration,
+    /// When each of these was modified last.
+    modified: BTreeMap<String, Instant>,
     /// What clients take for the timeout of their sessions.
     pub(crate) told_timeout: Duration,
     /// Everything that happened, for comparing two runs.
@@ -53,6 +60,7 @@ pub(crate) struct Line {
     /// The zxid of the last reply that came to the client.
     heard_zxid: i64,
     watchers: BTreeMap<u64, Watcher>,
+    streams: BTreeMap<u64, Stream>,
 }
 
 /// The connection between client and server.
@@ -87,6 +95,13 @@ pub(crate) enum Op {
         path: String,
         watch: bool,
     },
+    /// Data of several, one by one.
+    GetAll(Vec<String>),
+    /// A watch that stays.
+    Watch {
+        path: String,
+        is_recursive: bool,
+    },
     Sync,
     Create {
         path: String,
@@ -108,6 +123,8 @@ pub(crate) enum Reply {
     Children(Vec<String>, Stat, oneshot::Receiver<()>),
     Data(Vec<u8>, Stat, oneshot::Receiver<()>),
     Exists(Option<Stat>, oneshot::Receiver<()>),
+    All(Vec<Got>),
+    Watching(mpsc::UnboundedReceiver<Result<WatchedEvent, ClientError>>),
     Created(String, Stat),
     Written(Option<Stat>),
     Synced,
@@ -121,6 +138,11 @@ enum Answer {
         zxid: i64,
     },
     Event(u64),
+    Streamed {
+        stream: u64,
+        event: WatchedEvent,
+        zxid: i64,
+    },
 }
 
 #[derive(Debug)]
@@ -149,6 +171,9 @@ impl Ensemble {
             lines: BTreeMap::new(),
             syncs: true,
             tells_missed: true,
+            event_zxids: true,
+            ttl: SESSION_TIMEOUT,
+            modified: BTreeMap::new(),
             told_timeout: SESSION_TIMEOUT,
             history: String::new(),
         }
@@ -179,6 +204,7 @@ impl Ensemble {
             seen: self.tree.clone(),
             heard_zxid: self.tree.zxid,
             watchers: BTreeMap::new(),
+            streams: BTreeMap::new(),
         };
         self.lines.insert(id, line);
         id
@@ -215,6 +241,9 @@ impl Ensemble {
         let reply = match &op {
             Op::Create { path, data, mode } => {
                 let decided = self.tree.decide_create(path, data, *mode, id);
+                if decided.is_ok() && mode.has_ttl() {
+                    self.modified.insert(path.clone(), Instant::now());
+                }
                 self.write(id, decided.map(|(path, change)| (path, vec![change])))
                     .map(|path| {
                         let stat = self.line(id).seen.stat(&path);
@@ -232,6 +261,12 @@ impl Ensemble {
             Op::Children { path, watch } => self.line_mut(id).read(path, *watch, Watched::Children),
             Op::Get { path, watch } => self.line_mut(id).read(path, *watch, Watched::Data),
             Op::Exists { path, watch } => self.line_mut(id).read(path, *watch, Watched::Absent),
+            Op::GetAll(paths) => Ok(Reply::All(self.line(id).read_all(paths))),
+            Op::Watch { path, is_recursive } => {
+                let (tell, told) = mpsc::unbounded_channel();
+                self.line_mut(id).stream(path, *is_recursive, tell);
+                Ok(Reply::Watching(told))
+            }
         };
         let line = self.line_mut(id);
         let zxid = line.seen.zxid;
@@ -291,6 +326,15 @@ impl Ensemble {
     }
 
     fn commit(&mut self, txn: Txn) {
+        for change in &txn.0 {
+            match change {
+                Change::Set { path, .. } if self.modified.contains_key(path) => {
+                    self.modified.insert(path.clone(), Instant::now());
+                }
+                Change::Delete { path } => drop(self.modified.remove(path)),
+                _ => {}
+            }
+        }
         self.tree.apply(&txn);
         self.log.push(txn);
     }
@@ -311,7 +355,7 @@ impl Ensemble {
         };
         line.seen.apply(txn);
         if line.link == Link::Up {
-            line.fire(txn);
+            line.fire(txn, self.event_zxids);
         }
         true
     }
@@ -328,6 +372,16 @@ impl Ensemble {
             Some(Answer::Event(watcher)) => {
                 if let Some(watcher) = line.watchers.remove(&watcher) {
                     let _ = watcher.tell.send(());
+                }
+            }
+            Some(Answer::Streamed {
+                stream,
+                event,
+                zxid,
+            }) => {
+                line.heard_zxid = line.heard_zxid.max(zxid);
+                if let Some(stream) = line.streams.get(&stream) {
+                    stream.tell(Ok(event));
                 }
             }
             None => {}
@@ -387,6 +441,9 @@ impl Ensemble {
         }
         line.link = Link::Over;
         line.watchers.clear();
+        for stream in std::mem::take(&mut line.streams).values() {
+            stream.tell(Err(ClientError::SessionExpired));
+        }
         line.tell_state(SessionState::Expired);
         for request in std::mem::take(&mut line.asked) {
             drop(request.tell.send(Err(ClientError::SessionExpired)));
@@ -434,6 +491,22 @@ impl Ensemble {
         for id in ended {
             self.expire(id);
         }
+        self.delete_outlived();
+    }
+
+    /// Znodes with a time to live go when it is over, the lowest first.
+    fn delete_outlived(&mut self) {
+        let is_outlived = |path: &String| {
+            let stat = self.tree.stat(path);
+            stat.is_some_and(|stat| stat.num_children == 0)
+        };
+        let ttl = self.ttl;
+        let over = self.modified.iter().filter(|(_, at)| at.elapsed() > ttl);
+        let paths: Vec<String> = over.map(|(path, _)| path.clone()).collect();
+        let paths: Vec<String> = paths.into_iter().filter(is_outlived).collect();
+        if !paths.is_empty() {
+            self.delete(paths);
+        }
     }
 
     fn note(&mut self, id: i64, op: &Op) {
@@ -441,6 +514,8 @@ impl Ensemble {
             Op::Children { path, .. } => format!("children {path}"),
             Op::Get { path, .. } => format!("get {path}"),
             Op::Exists { path, .. } => format!("exists {path}"),
+            Op::GetAll(paths) => format!("get {paths:?}"),
+            Op::Watch { path, .. } => format!("watch {path}"),
             Op::Sync => "sync".to_owned(),
             Op::Create { path, .. } => format!("create {path}"),
             Op::Write(writes) => format!("write {writes:?}"),
@@ -517,8 +592,34 @@ impl Line {
         Ok(reply)
     }
 
+    fn read_all(&self, paths: &[String]) -> Vec<Got> {
+        let read = |path: &String| {
+            let data = self.seen.data(path).map(<[u8]>::to_vec);
+            let found = data.zip(self.seen.stat(path));
+            found.ok_or(ErrorCode::NO_NODE)
+        };
+        paths.iter().map(read).collect()
+    }
+
+    fn stream(&mut self, path: &str, is_recursive: bool, tell: Tell) {
+        let last = self.streams.last_key_value();
+        let number = last.map_or(0, |(last, _)| last + 1);
+        let stream = Stream::new(path, is_recursive, tell);
+        self.streams.insert(number, stream);
+    }
+
     /// Events of a txn that this session watches for.
-    fn fire(&mut self, txn: &Txn) {
+    fn fire(&mut self, txn: &Txn, event_zxids: bool) {
+        let zxid = if event_zxids { self.seen.zxid } else { 0 };
+        for (number, stream) in &self.streams {
+            for event in stream.events(txn) {
+                self.answers.push_back(Answer::Streamed {
+                    stream: *number,
+                    event,
+                    zxid,
+                });
+            }
+        }
         let answers = &mut self.answers;
         for (number, watcher) in &mut self.watchers {
             let fires = |change: &Change| {
@@ -546,6 +647,14 @@ impl Line {
     fn set_watches(&mut self, tells_missed: bool) {
         // Whose answer was lost, or who was dropped, is not known to the client.
         self.watchers.retain(|_, watcher| !watcher.tell.is_closed());
+        self.streams.retain(|_, stream| !stream.is_closed());
+        for number in self.streams.keys().filter(|_| tells_missed) {
+            self.answers.push_back(Answer::Streamed {
+                stream: *number,
+                event: WatchedEvent::Missed,
+                zxid: 0,
+            });
+        }
         for (number, watcher) in &mut self.watchers {
             let stat = self.seen.stat(&watcher.path);
             let missed = match (watcher.what, stat) {

@@ -1,6 +1,9 @@
 //! Locks: never two holders by their guards while sessions end by time only, never a holder overtaken by its token without
 //! hearing of it, everybody's turn comes, and nothing is left behind.
 
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex as StdMutex};
 
 use super::{ABRUPT, NATURAL, Plan, Stage, a_while, each_seed};
@@ -236,4 +239,48 @@ fn several_locks_are_taken_together_without_a_deadlock() {
             assert_eq!(stage.left(path).await, [""; 0]);
         }
     });
+}
+
+/// Waits until the holder hears that it is asked to give up, or loses what it holds.
+pub(super) type Hear = for<'a> fn(&'a Guard) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
+
+/// Each holds a mutex until it is asked to give up, and is asked once.
+pub(super) async fn give_up(stage: &mut Stage, hear: Hear) {
+    let inside = Inside::default();
+    let asked = Arc::new(StdMutex::new(BTreeSet::new()));
+    let mut work = Vec::new();
+    for _ in 0..3 {
+        let mutex = Mutex::new(stage.member(), "/lock");
+        let (inside, asked) = (inside.clone(), Arc::clone(&asked));
+        work.push(tokio::spawn(async move {
+            for _ in 0..2 {
+                let guard = Arc::new(mutex.acquire().await.unwrap());
+                inside.visit(Side::Write, &guard).await;
+                if hear(&guard).await {
+                    assert!(asked.lock().unwrap().contains(guard.path()), "nobody asked");
+                }
+                guard.end().await.unwrap();
+            }
+        }));
+    }
+    let mutex = Mutex::new(stage.member(), "/lock");
+    let asker = tokio::spawn(async move {
+        loop {
+            a_while().await;
+            for path in mutex.participants().await.unwrap_or_default() {
+                if asked.lock().unwrap().insert(path.clone()) {
+                    while mutex.revoke(&path).await.is_err() {}
+                }
+            }
+        }
+    });
+    stage.play(work, || inside.check(NATURAL)).await;
+    asker.abort();
+    assert_eq!(stage.left("/lock").await, [""; 0]);
+}
+
+#[test]
+fn whoever_is_asked_to_give_up_hears_it_and_nobody_else_does() {
+    let hear: Hear = |guard| Box::pin(async { guard.revoked().await.is_ok() });
+    each_seed(NATURAL, async |stage| give_up(stage, hear).await);
 }

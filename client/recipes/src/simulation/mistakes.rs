@@ -2,13 +2,19 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use zabra_client::CreateMode;
+
 use super::barriers::stand;
-use super::locks::{Inside, NEARLY_LAST, contend};
-use super::{NATURAL, Plan, Stage, one_seed};
+use super::locks::{Hear, Inside, NEARLY_LAST, contend, give_up};
+use super::nodes::{TTL, gather, outlive};
+use super::{NATURAL, Plan, Stage, a_while, caches, discovery, one_seed};
 use crate::claim::{Claim, Names};
 use crate::decide::lock::{Decision, decide};
 use crate::decide::sequence::sequence;
-use crate::{AtomicLong, Guard, Side};
+use crate::discovery::ServiceType;
+use crate::mutex::REVOKE;
+use crate::sessions::Sessions;
+use crate::{AtomicLong, Cache, CacheOptions, Depth, GroupMember, Guard, PersistentNode, Side};
 
 const MARKS: &[&str] = &["lock-"];
 
@@ -205,4 +211,107 @@ fn that_nobody_hears_what_happened_without_a_connection_is_seen() {
         ..NATURAL
     };
     assert!(is_seen(plan, async |stage| contend(stage, 4, 2).await));
+}
+
+#[test]
+fn that_a_holder_looks_first_and_watches_later_is_seen() {
+    let hear: Hear = |guard| {
+        Box::pin(async {
+            let patient = guard.patient();
+            let heard = async {
+                let data = patient.data(guard.path()).await;
+                if matches!(data, Ok(Some((data, _))) if data == REVOKE) {
+                    return;
+                }
+                if let Ok((Some(_), watch)) = patient.stat_watched(guard.path()).await {
+                    watch.fired().await;
+                }
+            };
+            guard.run(heard).await.is_ok()
+        })
+    };
+    assert!(is_seen(NATURAL, async |stage| give_up(stage, hear).await));
+}
+
+#[test]
+fn that_a_holder_gives_up_unasked_is_seen() {
+    let hear: Hear = |_| {
+        Box::pin(async {
+            a_while().await;
+            true
+        })
+    };
+    assert!(is_seen(NATURAL, async |stage| give_up(stage, hear).await));
+}
+
+#[test]
+fn that_a_member_does_not_go_with_its_session_is_seen() {
+    let join = |sessions: &Sessions, id: &str| {
+        let path = format!("/group/{id}");
+        let persistent = CreateMode::Persistent.into();
+        GroupMember {
+            node: PersistentNode::with_options(sessions, &path, b"", persistent),
+            cache: Cache::start(sessions, "/group", CacheOptions::default()),
+        }
+    };
+    assert!(is_seen(NATURAL, async |stage| gather(stage, join).await));
+}
+
+#[test]
+fn that_a_member_looks_at_the_group_alone_is_seen() {
+    let join = |sessions: &Sessions, id: &str| {
+        let options = CacheOptions {
+            depth: Depth::Node,
+            ..CacheOptions::default()
+        };
+        GroupMember {
+            node: PersistentNode::ephemeral(sessions, &format!("/group/{id}"), b""),
+            cache: Cache::start(sessions, "/group", options),
+        }
+    };
+    assert!(is_seen(NATURAL, async |stage| gather(stage, join).await));
+}
+
+/// Whoever has a copy does not compare it when there is a connection again.
+const DEAF: Plan = Plan {
+    tells_missed: false,
+    ..NATURAL
+};
+
+#[test]
+fn that_a_member_does_not_look_again_after_a_lost_connection_is_seen() {
+    let join = |sessions: &Sessions, id: &str| GroupMember::join(sessions, "/group", id, b"");
+    assert!(is_seen(DEAF, async |stage| gather(stage, join).await));
+}
+
+#[test]
+fn that_a_copy_is_not_compared_after_a_lost_connection_is_seen() {
+    assert!(is_seen(DEAF, caches::subtree));
+    assert!(is_seen(DEAF, caches::node));
+}
+
+#[test]
+fn that_a_copy_is_compared_on_a_server_that_has_not_caught_up_is_seen() {
+    let plan = Plan {
+        syncs: false,
+        ..caches::OLD
+    };
+    assert!(is_seen(plan, caches::subtree));
+}
+
+#[test]
+fn that_an_instance_does_not_go_with_its_session_is_seen() {
+    let wrong = async |stage: &mut Stage| discovery::discover(stage, ServiceType::Static).await;
+    assert!(is_seen(NATURAL, wrong));
+}
+
+#[test]
+fn that_a_provider_does_not_look_again_after_a_lost_connection_is_seen() {
+    let right = async |stage: &mut Stage| discovery::discover(stage, ServiceType::Dynamic).await;
+    assert!(is_seen(DEAF, right));
+}
+
+#[test]
+fn that_a_znode_with_a_time_to_live_is_touched_too_rarely_is_seen() {
+    assert!(is_seen(NATURAL, async |stage| outlive(stage, TTL * 5 / 4).await));
 }

@@ -7,12 +7,16 @@
 //! What is not: the client library, which has its tests, and real servers (`tests/faults`).
 
 mod barriers;
+mod caches;
+mod discovery;
 mod elections;
 pub(crate) mod ensemble;
 mod locks;
 mod mistakes;
+mod nodes;
 mod queues;
 mod session;
+mod streams;
 pub(crate) mod tree;
 mod values;
 
@@ -46,6 +50,8 @@ struct Plan {
     syncs: bool,
     /// Clients hear what they missed while they had no connection.
     tells_missed: bool,
+    /// Events say how far their client has heard, as they do not before 3.9.
+    event_zxids: bool,
     /// Clients know how long their sessions live.
     knows_timeout: bool,
 }
@@ -59,6 +65,7 @@ const NATURAL: Plan = Plan {
     sticks: true,
     syncs: true,
     tells_missed: true,
+    event_zxids: true,
     knows_timeout: true,
 };
 /// Sessions end at any time.
@@ -103,6 +110,7 @@ fn one_seed(seed: u64, plan: Plan, play: &impl AsyncFn(&mut Stage)) -> String {
         let mut ensemble = Ensemble::new(Tree::new(plan.sticks));
         ensemble.syncs = plan.syncs;
         ensemble.tells_missed = plan.tells_missed;
+        ensemble.event_zxids = plan.event_zxids;
         if !plan.knows_timeout {
             ensemble.told_timeout = SESSION_TIMEOUT * 36;
         }
@@ -161,6 +169,15 @@ impl Stage {
         Sessions::going_on(open(), move || std::future::ready(Ok(open())))
     }
 
+    /// The program with these sessions dies: its servers hear no more of it.
+    async fn dies(&mut self, sessions: &Sessions) {
+        let patient = sessions.patient();
+        let id = patient.await.unwrap().session().id();
+        let mut ensemble = self.lock();
+        ensemble.keep_away(id, SESSION_TIMEOUT * 1_000);
+        ensemble.cut(id, 0);
+    }
+
     /// Goes on, step by step, until all tasks are through. `check` looks between any two steps.
     async fn play(&mut self, tasks: Vec<JoinHandle<()>>, mut check: impl FnMut()) {
         self.play_until(&mut check, || tasks.iter().all(JoinHandle::is_finished))
@@ -168,6 +185,16 @@ impl Stage {
         for task in tasks {
             task.await.unwrap();
         }
+    }
+
+    /// Goes on until something is done; what came of it.
+    async fn played<T: Send + 'static>(
+        &mut self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        let work = tokio::spawn(work);
+        self.play_until(|| (), || work.is_finished()).await;
+        work.await.unwrap()
     }
 
     /// Goes on until something is so. What faults are left happen before.

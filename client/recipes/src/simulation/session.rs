@@ -1,14 +1,17 @@
 //! A client's end of a session of the model.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot};
-use zabra_client::{CreateMode, Created, Error as ClientError, ErrorCode, SessionState, Stat};
+use zabra_client::{
+    AddWatchMode, CreateMode, Created, Error as ClientError, ErrorCode, SessionState, Stat,
+};
 
 use super::ensemble::{Ensemble, Op, OwnedWrite, Reply, Request};
 use super::tree::ANY;
-use crate::session::{Watch, Write};
+use crate::session::{Got, Pending, Stream, Watch, Write};
 
 /// A session of the model.
 #[derive(Debug, Clone)]
@@ -38,87 +41,110 @@ impl Session {
         self.ensemble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn call(&self, op: Op) -> Result<Reply, ClientError> {
+    /// The request leaves at once.
+    fn send(&self, op: Op) -> impl Future<Output = Result<Reply, ClientError>> + Send + use<> {
         let (tell, reply) = oneshot::channel();
         let request = Request { op, tell };
         self.lock().ask(self.id, request);
-        reply.await.map_err(|_| ClientError::Closed)?
+        async { reply.await.map_err(|_| ClientError::Closed)? }
     }
 
-    pub(crate) async fn children(&self, path: &str) -> Result<(Vec<String>, Stat), ClientError> {
-        let (names, stat, _) = self.children_and_watch_if(path, false).await?;
-        Ok((names, stat))
+    async fn call(&self, op: Op) -> Result<Reply, ClientError> {
+        self.send(op).await
+    }
+
+    pub(crate) fn begin_children(&self, path: &str) -> Pending<(Vec<String>, Stat)> {
+        let (path, watch) = (path.to_owned(), false);
+        let reply = self.send(Op::Children { path, watch });
+        Box::pin(async {
+            match reply.await? {
+                Reply::Children(names, stat, _) => Ok((names, stat)),
+                other => panic!("{other:?}"),
+            }
+        })
+    }
+
+    pub(crate) fn begin_get(&self, path: &str) -> Pending<(Vec<u8>, Stat)> {
+        let (path, watch) = (path.to_owned(), false);
+        let reply = self.send(Op::Get { path, watch });
+        Box::pin(async {
+            match reply.await? {
+                Reply::Data(data, stat, _) => Ok((data, stat)),
+                other => panic!("{other:?}"),
+            }
+        })
+    }
+
+    pub(crate) fn begin_exists(&self, path: &str) -> Pending<Option<Stat>> {
+        let (path, watch) = (path.to_owned(), false);
+        let reply = self.send(Op::Exists { path, watch });
+        Box::pin(async {
+            match reply.await? {
+                Reply::Exists(stat, _) => Ok(stat),
+                other => panic!("{other:?}"),
+            }
+        })
+    }
+
+    pub(crate) fn begin_gets(&self, paths: &[String]) -> Pending<Vec<Got>> {
+        let reply = self.send(Op::GetAll(paths.to_vec()));
+        Box::pin(async {
+            match reply.await? {
+                Reply::All(all) => Ok(all),
+                other => panic!("{other:?}"),
+            }
+        })
+    }
+
+    pub(crate) fn begin_sync(&self) -> Pending<()> {
+        let reply = self.send(Op::Sync);
+        Box::pin(async { reply.await.map(drop) })
+    }
+
+    pub(crate) async fn watch(
+        &self,
+        path: &str,
+        mode: AddWatchMode,
+    ) -> Result<Stream, ClientError> {
+        let path = path.to_owned();
+        let is_recursive = mode == AddWatchMode::PersistentRecursive;
+        match self.call(Op::Watch { path, is_recursive }).await? {
+            Reply::Watching(told) => Ok(Stream::Model(told)),
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) async fn children_and_watch(
         &self,
         path: &str,
     ) -> Result<(Vec<String>, Stat, Watch), ClientError> {
-        self.children_and_watch_if(path, true).await
-    }
-
-    async fn children_and_watch_if(
-        &self,
-        path: &str,
-        watch: bool,
-    ) -> Result<(Vec<String>, Stat, Watch), ClientError> {
-        let path = path.to_owned();
+        let (path, watch) = (path.to_owned(), true);
         match self.call(Op::Children { path, watch }).await? {
             Reply::Children(names, stat, watch) => Ok((names, stat, Watch::Model(watch))),
             other => panic!("{other:?}"),
         }
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Result<(Vec<u8>, Stat), ClientError> {
-        let (data, stat, _) = self.get_and_watch_if(path, false).await?;
-        Ok((data, stat))
-    }
-
     pub(crate) async fn get_and_watch(
         &self,
         path: &str,
     ) -> Result<(Vec<u8>, Stat, Watch), ClientError> {
-        self.get_and_watch_if(path, true).await
-    }
-
-    async fn get_and_watch_if(
-        &self,
-        path: &str,
-        watch: bool,
-    ) -> Result<(Vec<u8>, Stat, Watch), ClientError> {
-        let path = path.to_owned();
+        let (path, watch) = (path.to_owned(), true);
         match self.call(Op::Get { path, watch }).await? {
             Reply::Data(data, stat, watch) => Ok((data, stat, Watch::Model(watch))),
             other => panic!("{other:?}"),
         }
     }
 
-    pub(crate) async fn exists(&self, path: &str) -> Result<Option<Stat>, ClientError> {
-        let (stat, _) = self.exists_and_watch_if(path, false).await?;
-        Ok(stat)
-    }
-
     pub(crate) async fn exists_and_watch(
         &self,
         path: &str,
     ) -> Result<(Option<Stat>, Watch), ClientError> {
-        self.exists_and_watch_if(path, true).await
-    }
-
-    async fn exists_and_watch_if(
-        &self,
-        path: &str,
-        watch: bool,
-    ) -> Result<(Option<Stat>, Watch), ClientError> {
-        let path = path.to_owned();
+        let (path, watch) = (path.to_owned(), true);
         match self.call(Op::Exists { path, watch }).await? {
             Reply::Exists(stat, watch) => Ok((stat, Watch::Model(watch))),
             other => panic!("{other:?}"),
         }
-    }
-
-    pub(crate) async fn sync(&self) -> Result<(), ClientError> {
-        self.call(Op::Sync).await.map(drop)
     }
 
     pub(crate) async fn create(

@@ -54,12 +54,20 @@ impl Tree {
 
     /// A znode that was always there, whose next sequential child gets this number.
     pub(crate) fn plant(&mut self, path: &str, data: &[u8], counter: i64) {
+        let stat = Stat {
+            num_children: self.children(path).len() as i32,
+            ..Stat::default()
+        };
+        let data = data.to_vec();
         let znode = Znode {
-            data: data.to_vec(),
+            data,
+            stat,
             counter,
-            ..Znode::default()
         };
         self.nodes.insert(path.to_owned(), znode);
+        if let Some(parent) = self.nodes.get_mut(parent(path)) {
+            parent.stat.num_children += 1;
+        }
     }
 
     pub(crate) fn stat(&self, path: &str) -> Option<Stat> {
@@ -80,6 +88,12 @@ impl Tree {
         let names = all.map_while(|(other, _)| other.strip_prefix(&below));
         let direct = names.filter(|name| !name.is_empty() && !name.contains('/'));
         direct.map(str::to_owned).collect()
+    }
+
+    /// All znodes with their data.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let all = self.nodes.iter();
+        all.map(|(path, znode)| (path.as_str(), znode.data.as_slice()))
     }
 
     /// The ephemerals of a session, or all of them.
