@@ -209,7 +209,9 @@ impl Mirror {
                 None => self.forget(path),
                 Some((data, stat)) => {
                     self.store(path, data, stat)?;
-                    if self.is_passing && stat.num_children > 0 {
+                    if stat.num_children == 0 {
+                        self.forget_below(path);
+                    } else if self.is_passing {
                         self.want_children(path);
                     }
                 }
@@ -226,8 +228,9 @@ impl Mirror {
                 None => self.forget(path),
                 Some(stat) => {
                     self.compare(path, stat);
-                    if stat.num_children > 0 {
-                        self.want_children(path);
+                    match stat.num_children {
+                        0 => self.forget_below(path),
+                        _ => self.want_children(path),
                     }
                 }
             }
@@ -275,7 +278,7 @@ impl Mirror {
     fn visit(&mut self, path: &str) {
         if !self.nodes.contains_key(path) {
             self.want_whole(path);
-        } else if self.known_children(path).is_empty() || self.depth == Depth::Node {
+        } else if self.below(path).next().is_none() || self.depth == Depth::Node {
             self.wanted.push_back(Read::Probe(path.to_owned()));
         } else {
             self.want_children(path);
@@ -344,15 +347,20 @@ impl Mirror {
 
     /// Takes a znode and all below it out of the copy, the lowest first.
     fn forget(&mut self, path: &str) {
-        let mut gone: Vec<String> = self.below(path).cloned().collect();
-        if self.nodes.contains_key(path) {
-            gone.insert(0, path.to_owned());
-        }
-        for path in gone.iter().rev() {
-            if let Some(node) = self.nodes.remove(path) {
-                self.bytes -= cost(&node);
-                self.changes.push_back(CacheEvent::Deleted(node));
-            }
+        self.forget_below(path);
+        self.remove(path);
+    }
+
+    /// The same with all below it alone. A znode may be known before the one above it is.
+    fn forget_below(&mut self, path: &str) {
+        let gone: Vec<String> = self.below(path).cloned().collect();
+        gone.iter().rev().for_each(|path| self.remove(path));
+    }
+
+    fn remove(&mut self, path: &str) {
+        if let Some(node) = self.nodes.remove(path) {
+            self.bytes -= cost(&node);
+            self.changes.push_back(CacheEvent::Deleted(node));
         }
     }
 
@@ -367,10 +375,14 @@ impl Mirror {
             .filter(move |path| path.len() > begin.len())
     }
 
-    fn known_children(&self, path: &str) -> Vec<String> {
+    /// The children that are known, by themselves or by something below them.
+    fn known_children(&self, path: &str) -> BTreeSet<String> {
         let length = join(path, "").len();
-        let is_child = |path: &&String| !path[length..].contains('/');
-        self.below(path).filter(is_child).cloned().collect()
+        let child = |below: &String| {
+            let end = below[length..].find('/').map(|at| length + at);
+            below[..end.unwrap_or(below.len())].to_owned()
+        };
+        self.below(path).map(child).collect()
     }
 
     fn covers(&self, path: &str) -> bool {

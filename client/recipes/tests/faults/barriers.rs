@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use zabra_recipes::{Barrier, DoubleBarrier};
 
-use crate::support::{Fault, Scene, on_one_server_and_on_three, rounds, within};
+use crate::support::{Scene, on_one_server_and_on_three, rounds, within};
 
 on_one_server_and_on_three!(
     nobody_passes_before_it_is_lifted_and_then_all_do_under_every_fault: 3,
-    all_go_in_together_and_out_together_over_broken_links: 3,
+    all_go_in_together_and_out_together_while_sessions_live: 0,
+    whoever_is_inside_gets_out_under_every_fault: 3,
 );
 
 async fn nobody_passes_before_it_is_lifted_and_then_all_do_under_every_fault(mut scene: Scene) {
@@ -35,7 +36,8 @@ async fn nobody_passes_before_it_is_lifted_and_then_all_do_under_every_fault(mut
     }
 }
 
-async fn all_go_in_together_and_out_together_over_broken_links(mut scene: Scene) {
+async fn all_go_in_together_and_out_together_while_sessions_live(mut scene: Scene) {
+    scene.join_lasting(3).await;
     for round in 0..rounds() {
         let path = format!("/barriers/double-{}", round % 3);
         let (there, leaving) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -57,16 +59,44 @@ async fn all_go_in_together_and_out_together_over_broken_links(mut scene: Scene)
             }));
         }
         // Whose session ends is not waited for, so nobody's does.
-        let fault = match scene.random.bool() {
-            true => Fault::Cut,
-            false => Fault::CutLater(scene.random.u64(0..16)),
-        };
-        let unlucky = scene.random.usize(0..3);
-        scene.inflict(fault, unlucky).await;
+        let fault = scene.strike_lightly().await;
         for member in members {
-            within(member)
-                .await
-                .unwrap_or_else(|error| panic!("round {round}: {error}"));
+            let end = scene.within(member).await;
+            end.unwrap_or_else(|error| panic!("round {round}, {fault:?}: {error}"));
+        }
+    }
+}
+
+async fn whoever_is_inside_gets_out_under_every_fault(mut scene: Scene) {
+    for round in 0..rounds() {
+        let path = format!("/barriers/out-{round}");
+        let mut inside = Vec::new();
+        for member in &scene.members {
+            let barrier = DoubleBarrier::new(&member.sessions, &path, 3);
+            inside.push(tokio::spawn(async move {
+                loop {
+                    // A session that ended in the round before is found out about here.
+                    match barrier.enter().await {
+                        Ok(entered) => return entered,
+                        Err(error) => assert!(error.is_end_of_session(), "{error}"),
+                    }
+                }
+            }));
+        }
+        let mut leaving = Vec::new();
+        for entered in inside {
+            leaving.push(scene.within(entered).await.unwrap().leave());
+        }
+        let leaving: Vec<_> = leaving.into_iter().map(tokio::spawn).collect();
+        let (fault, _) = scene.strike().await;
+        for left in leaving {
+            // Out, or told that it was out already.
+            if let Err(error) = scene.within(left).await.unwrap() {
+                assert!(
+                    error.is_end_of_session(),
+                    "round {round}, {fault:?}: {error}"
+                );
+            }
         }
     }
 }

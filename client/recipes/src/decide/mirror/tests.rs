@@ -318,3 +318,28 @@ fn whatever_happens_in_whatever_order_the_copy_is_the_tree_in_the_end() {
         );
     }
 }
+
+#[test]
+fn what_was_known_before_the_znode_above_it_goes_with_that_in_a_gap() {
+    for is_made_again in [false, true] {
+        let (mut tree, mut mirror) = copied("/a", &["/a"]);
+        tree.set("/a/b", "1");
+        tree.set("/a/b/c", "1");
+        while let Some((path, hint)) = tree.events.pop_front() {
+            mirror.on_event(&path, hint);
+        }
+        // The other answer is lost with the connection.
+        let reads: Vec<Read> = std::iter::from_fn(|| mirror.next_read()).collect();
+        tree.answer(&mut mirror, &reads[1]);
+        assert!(mirror.nodes().contains_key("/a/b/c"));
+        tree.delete("/a/b/c");
+        tree.delete("/a/b");
+        if is_made_again {
+            tree.set("/a/b", "2");
+        }
+        tree.events.clear();
+        mirror.on_gap();
+        tree.settle(&mut mirror);
+        tree.assert_copied(&mirror, "/a");
+    }
+}

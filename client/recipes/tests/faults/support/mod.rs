@@ -97,23 +97,29 @@ impl Scene {
             _turn: turn,
         };
         for _ in 0..members {
-            let member = scene.member().await;
-            scene.members.push(member);
+            scene.join(SESSION_TIMEOUT).await;
         }
         scene
     }
 
-    async fn member(&self) -> Member {
+    /// So many members more, whose sessions end only when they are ended: no fault takes as long as their timeout.
+    pub(crate) async fn join_lasting(&mut self, members: usize) {
+        for _ in 0..members {
+            self.join(LASTING).await;
+        }
+    }
+
+    async fn join(&mut self, session_timeout: Duration) {
         let mut servers = self.servers.addresses();
         servers.rotate_left(self.members.len() % self.servers.len());
         let proxy = Arc::new(Proxy::start(servers).await);
         let address = format!("127.0.0.1:{}", proxy.port());
         let connect = move || {
-            let builder = Client::builder(&address).session_timeout(SESSION_TIMEOUT);
+            let builder = Client::builder(&address).session_timeout(session_timeout);
             builder.connect_timeout(PATIENCE).connect()
         };
         let sessions = within(Sessions::new(connect)).await.unwrap();
-        Member { proxy, sessions }
+        self.members.push(Member { proxy, sessions });
     }
 
     /// What to give to a client that knows all servers.
@@ -166,6 +172,19 @@ impl Scene {
         let member = self.random.usize(0..self.members.len());
         self.inflict(fault, member).await;
         (fault, member)
+    }
+
+    /// The same with a fault that ends no lasting session.
+    pub(crate) async fn strike_lightly(&mut self) -> Fault {
+        let fault = match self.random.u8(0..20) {
+            0 => Fault::Kill,
+            1..4 if self.servers.len() > 1 => Fault::Kill,
+            4..10 => Fault::Cut,
+            _ => Fault::CutLater(self.random.u64(0..16)),
+        };
+        let member = self.random.usize(0..self.members.len());
+        self.inflict(fault, member).await;
+        fault
     }
 
     /// One round: each member works, something goes wrong for one of them meanwhile, and all come through.
@@ -230,6 +249,9 @@ impl Drop for Scene {
 
 /// Short, so that an expiry by time takes no patience; long enough for a busy machine.
 pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_millis(2_000);
+
+/// The timeout of sessions that are not to end by time.
+const LASTING: Duration = Duration::from_secs(30);
 
 /// Waits until something is so.
 pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {

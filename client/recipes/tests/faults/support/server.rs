@@ -133,7 +133,7 @@ pub(crate) async fn word(address: SocketAddr, word: &str) -> std::io::Result<Str
 }
 
 /// Short ticks for short sessions, and much patience between servers on a busy machine.
-const CONFIG: &str = "tickTime=100\n4lw.commands.whitelist=*\ninitLimit=200\nsyncLimit=100\nminSessionTimeout=200\nmaxClientCnxns=0\n\
+const CONFIG: &str = "tickTime=100\n4lw.commands.whitelist=*\ninitLimit=200\nsyncLimit=100\nminSessionTimeout=200\nmaxSessionTimeout=60000\nmaxClientCnxns=0\n\
                       admin.enableServer=false\nclientPortAddress=127.0.0.1\nextendedTypesEnabled=true\n\
                       znode.container.checkIntervalMs=600000\n";
 
