@@ -7,7 +7,7 @@ use zabra_client::CreateMode;
 use super::barriers::stand;
 use super::locks::{Hear, Inside, NEARLY_LAST, contend, give_up};
 use super::nodes::{TTL, gather, outlive};
-use super::{NATURAL, Plan, Stage, a_while, caches, discovery, one_seed};
+use super::{NATURAL, Plan, Stage, a_while, caches, discovery, one_seed, partitions};
 use crate::claim::{Claim, Names};
 use crate::decide::lock::{Decision, decide};
 use crate::decide::sequence::sequence;
@@ -202,6 +202,7 @@ fn that_a_guard_is_believed_longer_than_its_session_lives_is_seen() {
         ..NATURAL
     };
     assert!(is_seen(plan, async |stage| contend(stage, 4, 2).await));
+    assert!(is_seen(plan, partitions::spread));
 }
 
 #[test]

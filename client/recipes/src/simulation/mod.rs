@@ -14,6 +14,7 @@ pub(crate) mod ensemble;
 mod locks;
 mod mistakes;
 mod nodes;
+mod partitions;
 mod queues;
 mod session;
 mod streams;
