@@ -5,7 +5,8 @@
 
 use tokio::sync::oneshot;
 use tracing::field::{Empty, display};
-use tracing::{Span, debug_span};
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Span, debug_span};
 use zabra_cnxn::{CallError, Reply};
 use zabra_proto::{OpCode, SessionId, Xid};
 
@@ -45,6 +46,14 @@ pub(crate) struct Trace(Option<Box<Span>>);
 
 impl Trace {
     fn begin(op: OpCode, path: &str) -> Self {
+        if Level::DEBUG > LevelFilter::current() {
+            return Self(None);
+        }
+        Self::listened_to(op, path)
+    }
+
+    #[cold]
+    fn listened_to(op: OpCode, path: &str) -> Self {
         let span = debug_span!(
             target: TARGET,
             "call",
@@ -73,13 +82,12 @@ impl Trace {
     }
 
     fn end(self, result: &Result<Reply, CallError>) {
-        let Some(span) = self.0 else {
-            return;
-        };
-        match result {
-            Ok(reply) => span.record("zxid", display(reply.zxid)),
-            Err(error) => span.record("error", display(error)),
-        };
+        if let Some(span) = self.0 {
+            match result {
+                Ok(reply) => span.record("zxid", display(reply.zxid)),
+                Err(error) => span.record("error", display(error)),
+            };
+        }
     }
 }
 

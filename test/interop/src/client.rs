@@ -8,6 +8,7 @@
 mod conduct;
 mod membership;
 mod minority;
+mod pipeline;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::task::JoinHandle;
 use zabra_client::{Builder, Client, CreateMode, Error, SessionState};
 
 use self::conduct::{Place, SCENARIOS};
+use self::pipeline::{CALLS, Ends, Pipeline};
 use crate::ensemble::{Ensemble, Plan, Seat, Sid};
 use crate::peer::{Line, Peer, Settings};
 use crate::step::step;
@@ -49,11 +51,14 @@ pub fn run(peer: Peer, long: bool) -> Result<String> {
         })?;
     }
     let kills = if long { KILLS_LONG } else { KILLS };
-    let mut written = 0;
+    let (mut written, mut ends) = (0, Ends::default());
     for peer in &peers {
-        written += step(format!("client: {kills} leaders killed, {peer}"), || {
+        let (sets, calls) = step(format!("client: {kills} leaders killed, {peer}"), || {
             failover(&runtime, *peer, kills)
         })?;
+        written += sets;
+        ends.answered += calls.answered;
+        ends.lost += calls.lost;
     }
     for peer in &peers {
         step(format!("client: members change, {peer}"), || {
@@ -67,7 +72,9 @@ pub fn run(peer: Peer, long: bool) -> Result<String> {
     }
     let (scenarios, servers) = (SCENARIOS.len(), peers.len());
     Ok(format!(
-        "{scenarios} scenarios with {servers} kinds of server, {written} writes over failovers, none doubled or unanswered"
+        "{scenarios} scenarios with {servers} kinds of server, {written} writes over failovers, none doubled; of {CALLS} calls at a time \
+         {} answered and {} told that their connection was lost, in their order, none of them neither",
+        ends.answered, ends.lost
     ))
 }
 
@@ -103,8 +110,8 @@ fn scenarios(runtime: &Runtime, peer: Peer) -> Result<()> {
     Ok(())
 }
 
-/// Kills leaders under writers; how much was written.
-fn failover(runtime: &Runtime, peer: Peer, kills: usize) -> Result<i32> {
+/// Kills leaders under writers and under many calls at once; how much was written, and what became of the calls.
+fn failover(runtime: &Runtime, peer: Peer, kills: usize) -> Result<(i32, Ends)> {
     let dir = tempfile::tempdir()?;
     let mut ensemble = Ensemble::start(dir.path(), &Plan::brisk(vec![Seat::voter(peer); 3]))?;
     let client = runtime.block_on(begin(Client::builder(&ensemble.servers())))?;
@@ -121,6 +128,14 @@ fn failover(runtime: &Runtime, peer: Peer, kills: usize) -> Result<i32> {
         };
         writers.push(runtime.spawn(writer.run(stopped.clone())));
     }
+    let path = "/pipeline".to_owned();
+    runtime.block_on(client.create(&path, "", CreateMode::Persistent))?;
+    let pipeline = Pipeline {
+        client: client.clone(),
+        path,
+        forgetful: may_forget(peer),
+    };
+    let pipeline = runtime.spawn(pipeline.run(stopped));
     for _ in 0..kills {
         let leader: Sid = ensemble.leader()?;
         ensemble.member(leader).kill()?;
@@ -129,6 +144,9 @@ fn failover(runtime: &Runtime, peer: Peer, kills: usize) -> Result<i32> {
         ensemble.await_service()?;
     }
     stop.send_replace(true);
+    let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, pipeline).await });
+    let ends = ended.context("a pipeline does not end")???;
+    ensure!(ends.answered > 0, "{ends:?} while leaders died");
     let mut written = 0;
     for (n, writer) in writers.into_iter().enumerate() {
         let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, writer).await });
@@ -149,7 +167,7 @@ fn failover(runtime: &Runtime, peer: Peer, kills: usize) -> Result<i32> {
     );
     runtime.block_on(client.close());
     ensure!(written > 0, "nothing was written");
-    Ok(written)
+    Ok((written, ends))
 }
 
 /// A session that outlives an election.
@@ -158,10 +176,13 @@ async fn begin(builder: Builder) -> Result<Client, Error> {
     builder.connect().await
 }
 
-/// Whether a server may lose what it has acknowledged when leaders die in turn (ZOOKEEPER-3911, ZOOKEEPER-4646, mended in 3.8.5
-/// and 3.9.3): no fault of a client.
+/// Whether a server may lose what it has acknowledged when leaders die in turn (ZOOKEEPER-4394, ZOOKEEPER-4646, mended in
+/// 3.9.3): no fault of a client.
 const fn may_forget(peer: Peer) -> bool {
-    matches!(peer, Peer::Apache(Line::V3_5 | Line::V3_6 | Line::V3_7))
+    matches!(
+        peer,
+        Peer::Apache(Line::V3_5 | Line::V3_6 | Line::V3_7 | Line::V3_8)
+    )
 }
 
 /// Counts up a znode's version, each set on the version before; looks up what became of a set whose answer was lost.
