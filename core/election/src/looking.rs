@@ -101,7 +101,7 @@ impl Election {
         state: ServerState,
         effects: &mut Vec<Effect>,
     ) {
-        self.hear(&received, effects);
+        self.hear(&received, state, effects);
         if state == ServerState::Looking && received.round < self.round {
             self.tell_late(received.sender, effects);
         }
@@ -119,12 +119,13 @@ impl Election {
 
     /// An empty server that hears of a history withdraws: what it acked may be what it has lost (P48). It comes back when
     /// it has heard from all that there is nothing to lose.
-    fn hear(&mut self, received: &Received, effects: &mut Vec<Effect>) {
+    fn hear(&mut self, received: &Received, state: ServerState, effects: &mut Vec<Effect>) {
         let was_outsider = self.is_outsider();
         self.has_heard_history |= received.vote.has_history();
         if received.vote.has_txn() {
             self.has_heard_txn = true;
-        } else {
+        } else if state == ServerState::Looking {
+            // One that has a leader says what that had when it was elected.
             self.without_txn.insert(received.sender);
         }
         if self.is_outsider() == was_outsider {
@@ -152,7 +153,10 @@ impl Election {
             self.conclude(now, effects);
             return;
         }
-        let is_better = received.vote.beats(&looking.proposal, views);
+        // A vote for this server that says more than it has is of a life that it lost with its disk, or of before a leader
+        // took txns back from it: others repeat it, this server does not (I-12).
+        let may_adopt = received.vote.leader != self.settings.me;
+        let is_better = may_adopt && received.vote.beats(&looking.proposal, views);
         let (mut parked, mut is_behind) = (Vec::new(), false);
         match received.round.cmp(&round) {
             Ordering::Less if !mutant::on(Mutant::OldRoundCounted) => return,
@@ -167,7 +171,7 @@ impl Election {
                 parked = looking.take_parked();
                 looking.tally.clear();
                 looking.heard.clear();
-                let beats_mine = received.vote.beats(&initial, views);
+                let beats_mine = may_adopt && received.vote.beats(&initial, views);
                 looking.proposal = if beats_mine { received.vote } else { initial };
                 self.round = received.round;
                 self.broadcast(effects);

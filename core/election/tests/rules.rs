@@ -262,6 +262,48 @@ fn an_empty_voter_does_not_take_up_an_office_it_has_forgotten() {
 }
 
 #[test]
+fn what_a_leader_had_when_it_was_elected_is_not_what_it_has() {
+    // P48: all were empty when they elected server 1, and are not now.
+    let mut seat = Seat::new(3, config(&[1, 2, 3]));
+    seat.step(Input::Look(History::EMPTY));
+    let told = |state| Notification {
+        state,
+        vote: vote(1, 1, 0),
+        round: Round(2),
+    };
+    seat.hear(1, told(Leading));
+    let mine = looking(vote(3, 0, 0), 1);
+    let effects = seat.link(2, LinkFact::Up);
+    assert!(!effects.contains(&seat.to(2, mine)));
+    let said = |effects: &[Effect]| {
+        let says = |effect: &Effect| matches!(effect, Effect::Broadcast(n) if n.vote == mine.vote);
+        effects.iter().any(says)
+    };
+    assert!(!said(&seat.hear(2, told(Following))));
+}
+
+#[test]
+fn a_vote_for_this_server_of_a_life_before_is_not_repeated() {
+    // I-12: what it says is on no disk any more.
+    let mut seat = Seat::new(3, config(&[1, 2, 3]));
+    seat.look(1, 4);
+    for (round, said) in [(1, vote(3, 1, 5)), (2, vote(3, 2, 0))] {
+        for effect in seat.hear(1, looking(said, round)) {
+            let (Effect::Broadcast(notification) | Effect::Send { notification, .. }) = effect
+            else {
+                continue;
+            };
+            assert_eq!(notification.vote, vote(3, 1, 4));
+        }
+    }
+    assert_eq!(
+        seat.election.round(),
+        Round(2),
+        "it goes along with the others"
+    );
+}
+
+#[test]
 fn empty_voters_elect_one_of_themselves_when_all_they_hear_are_empty() {
     let mut seat = Seat::new(3, config(&[1, 2, 3]));
     seat.step(Input::Look(History::EMPTY));
