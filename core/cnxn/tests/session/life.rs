@@ -62,6 +62,18 @@ fn requests_leave_and_are_answered_in_the_order_of_the_calls() {
 }
 
 #[test]
+fn a_code_that_nobody_knows_is_an_error_of_its_call_and_no_more() {
+    let mut scene = Scene::connected();
+    let (first, second) = (scene.get("/a"), scene.get("/b"));
+    let unknown = ErrorCode::from_code(-4711);
+    let xids: Vec<_> = scene.requests().iter().map(|request| request.xid).collect();
+    scene.reply(xids[0], 1, unknown).unwrap();
+    scene.reply(xids[1], 1, ErrorCode::OK).unwrap();
+    let ends = [(first, Err(CallError::Server(unknown))), (second, Ok(()))];
+    assert_eq!(scene.ended(), ends);
+}
+
+#[test]
 fn a_reply_out_of_order_ends_the_link_and_every_call_on_it() {
     let mut scene = Scene::connected();
     let calls = ["/a", "/b"].map(|path| scene.get(path));
