@@ -82,6 +82,8 @@ async fn follow(
     tell: &watch::Sender<Seen>,
 ) -> Result<std::convert::Infallible, Error> {
     let patient = sessions.patient().await?;
+    // A session that is local to its server may begin behind what the last one has seen.
+    patient.catch_up(path).await?;
     loop {
         let (value, watch) = patient.value_watched(path).await?;
         let seen = match value {

@@ -1,4 +1,4 @@
-//! A local copy of a znode or a subtree: which reads it takes, and what changed. The copy of [`crate::cache`].
+//! A local copy of a znode or a subtree: which reads it takes, and what changed. The copy of [`crate::Cache`].
 //!
 //! Events say that something changed, reads say what. After a gap in the events (the first look, a reconnection) a *pass*
 //! compares the Stats of everything known with those on the server: one read per znode, and data only where `mzxid` moved.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex as StdMutex};
 
 use zabra_client::CreateMode;
 
-use super::{ABRUPT, NATURAL, Plan, Stage, a_while, each_seed};
+use super::{ABRUPT, LOCAL, NATURAL, Plan, Stage, a_while, each_seed};
 use crate::session::Session;
 use crate::sessions::Sessions;
 use crate::{Cache, CacheEvent, CacheEvents, CacheOptions, Depth, Missed};
@@ -115,6 +115,7 @@ pub(super) const OLD: Plan = Plan {
 #[test]
 fn a_cache_of_a_subtree_never_goes_back_and_becomes_what_is_there() {
     each_seed(ABRUPT, subtree);
+    each_seed(LOCAL, subtree);
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub(crate) struct Ensemble {
     pub(crate) tells_missed: bool,
     /// Whether clients know from an event how far they have heard, as from 3.9 on.
     pub(crate) event_zxids: bool,
+    /// Whether sessions begin on servers that have not seen all there is, as local ones may.
+    pub(crate) local_sessions: bool,
     /// How long znodes with a time to live may be childless and unmodified.
     pub(crate) ttl: Duration,
     /// When each of these was modified last.
@@ -172,6 +174,7 @@ impl Ensemble {
             syncs: true,
             tells_missed: true,
             event_zxids: true,
+            local_sessions: false,
             ttl: SESSION_TIMEOUT,
             modified: BTreeMap::new(),
             told_timeout: SESSION_TIMEOUT,
@@ -191,6 +194,10 @@ impl Ensemble {
     /// A session that is connected.
     pub(crate) fn open(&mut self) -> i64 {
         let id = 1 + self.lines.len() as i64;
+        let seen = match self.local_sessions {
+            true => self.as_of(fastrand::i64(0..=self.tree.zxid)),
+            false => self.tree.clone(),
+        };
         let line = Line {
             id,
             link: Link::Up,
@@ -201,8 +208,8 @@ impl Ensemble {
             states: broadcast::Sender::new(64),
             asked: VecDeque::new(),
             answers: VecDeque::new(),
-            seen: self.tree.clone(),
-            heard_zxid: self.tree.zxid,
+            heard_zxid: seen.zxid,
+            seen,
             watchers: BTreeMap::new(),
             streams: BTreeMap::new(),
         };
@@ -426,10 +433,7 @@ impl Ensemble {
     /// The client has a connection again, to a server that has seen all up to this zxid; or hears that its session has ended.
     pub(crate) fn reconnect(&mut self, id: i64, zxid: i64) {
         self.history.push_str(&format!("{id} is back\n"));
-        let mut seen = self.base.clone();
-        for txn in &self.log[..zxid as usize] {
-            seen.apply(txn);
-        }
+        let seen = self.as_of(zxid);
         let tells_missed = self.tells_missed;
         let line = self.line_mut(id);
         if line.is_alive {
@@ -448,6 +452,15 @@ impl Ensemble {
         for request in std::mem::take(&mut line.asked) {
             drop(request.tell.send(Err(ClientError::SessionExpired)));
         }
+    }
+
+    /// What a server has that has seen all up to this zxid.
+    fn as_of(&self, zxid: i64) -> Tree {
+        let mut seen = self.base.clone();
+        for txn in &self.log[..zxid as usize] {
+            seen.apply(txn);
+        }
+        seen
     }
 
     /// The session ends, and its ephemerals go.

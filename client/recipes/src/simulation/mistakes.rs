@@ -7,7 +7,9 @@ use zabra_client::CreateMode;
 use super::barriers::stand;
 use super::locks::{Hear, Inside, NEARLY_LAST, contend, give_up};
 use super::nodes::{TTL, gather, outlive};
-use super::{NATURAL, Plan, Stage, a_while, caches, discovery, one_seed, partitions};
+use super::{
+    LOCAL, NATURAL, Plan, Stage, a_while, caches, discovery, one_seed, partitions, values,
+};
 use crate::claim::{Claim, Names};
 use crate::decide::lock::{Decision, decide};
 use crate::decide::sequence::sequence;
@@ -298,6 +300,15 @@ fn that_a_copy_is_compared_on_a_server_that_has_not_caught_up_is_seen() {
         ..caches::OLD
     };
     assert!(is_seen(plan, caches::subtree));
+}
+
+#[test]
+fn that_a_value_is_followed_in_the_next_session_without_a_sync_is_seen() {
+    let plan = Plan {
+        syncs: false,
+        ..LOCAL
+    };
+    assert!(is_seen(plan, values::follow));
 }
 
 #[test]

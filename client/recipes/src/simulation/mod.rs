@@ -53,6 +53,8 @@ struct Plan {
     tells_missed: bool,
     /// Events say how far their client has heard, as they do not before 3.9.
     event_zxids: bool,
+    /// A new session may be on a server that has not seen all there is, as local sessions may.
+    local_sessions: bool,
     /// Clients know how long their sessions live.
     knows_timeout: bool,
 }
@@ -67,12 +69,19 @@ const NATURAL: Plan = Plan {
     syncs: true,
     tells_missed: true,
     event_zxids: true,
+    local_sessions: false,
     knows_timeout: true,
 };
 /// Sessions end at any time.
 const ABRUPT: Plan = Plan {
     abrupt: true,
     ..NATURAL
+};
+
+/// Sessions that are local to their servers end at any time.
+const LOCAL: Plan = Plan {
+    local_sessions: true,
+    ..ABRUPT
 };
 
 /// A run.
@@ -112,6 +121,7 @@ fn one_seed(seed: u64, plan: Plan, play: &impl AsyncFn(&mut Stage)) -> String {
         ensemble.syncs = plan.syncs;
         ensemble.tells_missed = plan.tells_missed;
         ensemble.event_zxids = plan.event_zxids;
+        ensemble.local_sessions = plan.local_sessions;
         if !plan.knows_timeout {
             ensemble.told_timeout = SESSION_TIMEOUT * 36;
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
-use super::{ABRUPT, NATURAL, Plan, Stage, a_while, each_seed};
+use super::{ABRUPT, LOCAL, NATURAL, Plan, Stage, a_while, each_seed};
 use crate::{AtomicLong, ConfigWatcher, Error, PersistentNode, SharedCount, SharedValue};
 
 async fn sum(stage: &mut Stage) {
@@ -86,52 +86,56 @@ async fn set_all(value: SharedValue, last: u32) {
     }
 }
 
+/// One sets a value again and again, and others follow it.
+pub(super) async fn follow(stage: &mut Stage) {
+    let (writer, reader, other) = (stage.member(), stage.member(), stage.member());
+    let written = async move {
+        loop {
+            if let Ok(value) = SharedValue::start(&writer, "/value", b"0").await {
+                return set_all(value, 6).await;
+            }
+        }
+    };
+    let read = async move {
+        let value = loop {
+            if let Ok(value) = SharedValue::start(&reader, "/value", b"0").await {
+                break value;
+            }
+        };
+        let mut changes = value.changes();
+        let mut last = 0;
+        while value.current().await.unwrap().value != b"6" {
+            let now = value.current().await.unwrap().stat.mzxid;
+            assert!(now >= last, "it went back");
+            last = now;
+            changes.next().await.unwrap();
+        }
+    };
+    let configured = async move {
+        let parse = |data: &[u8]| match std::str::from_utf8(data).unwrap().parse::<u32>() {
+            Ok(number) if number % 2 == 0 => Ok(number),
+            _ => Err("odd"),
+        };
+        let config = ConfigWatcher::start(&other, "/value", parse);
+        let mut last = 0;
+        while last != 6 {
+            let now = config.changed().await.unwrap().value;
+            assert!(now >= last, "it went back");
+            last = now;
+        }
+    };
+    let work = vec![
+        tokio::spawn(written),
+        tokio::spawn(read),
+        tokio::spawn(configured),
+    ];
+    stage.play(work, || ()).await;
+}
+
 #[test]
 fn what_is_followed_never_goes_back_and_comes_to_the_last() {
-    each_seed(ABRUPT, async |stage| {
-        let (writer, reader, other) = (stage.member(), stage.member(), stage.member());
-        let written = async move {
-            loop {
-                if let Ok(value) = SharedValue::start(&writer, "/value", b"0").await {
-                    return set_all(value, 6).await;
-                }
-            }
-        };
-        let read = async move {
-            let value = loop {
-                if let Ok(value) = SharedValue::start(&reader, "/value", b"0").await {
-                    break value;
-                }
-            };
-            let mut changes = value.changes();
-            let mut last = 0;
-            while value.current().await.unwrap().value != b"6" {
-                let now = value.current().await.unwrap().stat.mzxid;
-                assert!(now >= last, "it went back");
-                last = now;
-                changes.next().await.unwrap();
-            }
-        };
-        let configured = async move {
-            let parse = |data: &[u8]| match std::str::from_utf8(data).unwrap().parse::<u32>() {
-                Ok(number) if number % 2 == 0 => Ok(number),
-                _ => Err("odd"),
-            };
-            let config = ConfigWatcher::start(&other, "/value", parse);
-            let mut last = 0;
-            while last != 6 {
-                let now = config.changed().await.unwrap().value;
-                assert!(now >= last, "it went back");
-                last = now;
-            }
-        };
-        let work = vec![
-            tokio::spawn(written),
-            tokio::spawn(read),
-            tokio::spawn(configured),
-        ];
-        stage.play(work, || ()).await;
-    });
+    each_seed(ABRUPT, follow);
+    each_seed(LOCAL, follow);
 }
 
 #[test]
