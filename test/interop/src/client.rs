@@ -2,7 +2,7 @@
 //!
 //! Standalone servers play the scenarios of the library's own tests; ensembles lose their leader under writers that count
 //! what was carried out, so that nothing is answered twice, out of order, or not at all; they lose their quorum, with clients that
-//! only read ([`minority`]), and change their members ([`membership`]).
+//! only read (`minority`), and change their members (`membership`).
 
 #[path = "../../../client/client/tests/suite/conduct/mod.rs"]
 mod conduct;
