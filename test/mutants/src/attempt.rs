@@ -4,11 +4,12 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use zabra_proto::Zxid;
 use zabra_sim::plan::Plan;
 use zabra_sim::seeds;
 use zabra_sim::temper::Temper;
 use zabra_sim::trace::Keeps;
-use zabra_storage::{Compression, PurgeOptions, Vfs, purge};
+use zabra_storage::{Compression, Epochs, PurgeOptions, Vfs, purge};
 use zabra_testkit::disk::{Fault, FaultHow, FaultOn, FaultyDisk, SECTOR, Subsets};
 use zabra_testkit::history::{Server, Twin, dirs, try_recover};
 use zabra_testkit::life::{Script, drawn_life, every_cut, faulty_life};
@@ -26,14 +27,17 @@ pub(crate) enum Kind {
     Damage,
     /// A damaged snapshot, then a purge.
     Purge,
+    /// Power cuts while a server starts with a history of a later epoch than its disk says, which is then cut.
+    Epochs,
 }
 
-const KINDS: [(Kind, &str); 5] = [
+const KINDS: [(Kind, &str); 6] = [
     (Kind::Sim(None), "sim"),
     (Kind::Cuts, "cuts"),
     (Kind::Faults, "faults"),
     (Kind::Damage, "damage"),
     (Kind::Purge, "purge"),
+    (Kind::Epochs, "epochs"),
 ];
 
 impl Kind {
@@ -64,6 +68,7 @@ impl Kind {
             Self::Faults => panicking(|| faults(seed)),
             Self::Damage => panicking(|| damage(seed)),
             Self::Purge => panicking(|| damaged_purge(seed)),
+            Self::Epochs => panicking(|| epochs(seed)),
         }
     }
 }
@@ -149,6 +154,35 @@ fn faults(seed: u64) {
         );
         let held: Vec<u64> = twin.txns.keys().copied().collect();
         assert!(held.iter().copied().eq(1..=last.0), "a hole before {last}");
+    }
+}
+
+/// What a start says of its epochs holds at the next one, whatever its leader has had cut meanwhile (I-11).
+fn epochs(seed: u64) {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let disk = FaultyDisk::new();
+    let current = rng.u32(0..10);
+    let accepted = current + rng.u32(0..10);
+    let last = Zxid::new(rng.u32(current..=accepted), 1);
+    let is_set_up = disk.create_dir_all(dirs().snap()).is_ok()
+        && Epochs { accepted, current }.store(&disk, &dirs()).is_ok();
+    assert!(is_set_up, "an empty disk cannot be begun with");
+    let said = match Epochs::restore(&disk, &dirs(), last) {
+        Ok(said) => said,
+        Err(e) => panic!("no start: {e}"),
+    };
+    let subsets = Subsets {
+        single: 4,
+        random: 4,
+        seed,
+    };
+    for image in disk.crash_images(disk.operations(), &subsets) {
+        let found = Epochs::load(&image, &dirs(), Zxid::new(current, 1));
+        let found = found.unwrap_or_else(|e| panic!("no start after a cut: {e}"));
+        assert!(
+            found.accepted >= said.accepted && found.current >= said.current,
+            "{said:?} was said, found {found:?}"
+        );
     }
 }
 

@@ -42,12 +42,17 @@ impl Hunt {
         }
     }
 
-    /// With seeds that have nothing to do with it.
+    /// With seeds that have nothing to do with it, in worlds of any temper as well as in those of its own.
     pub(crate) fn fresh(mutant: Mutant, row: &Row, from: u64, limit: Duration) -> Self {
-        let kinds = row.kinds.iter().map(|kind| kind.at_large());
+        let mut kinds = row.kinds.clone();
+        for kind in row.kinds.iter().map(|kind| kind.at_large()) {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
         Self {
             mutant,
-            kinds: kinds.collect(),
+            kinds,
             from,
             limit,
             what: "fresh",

@@ -68,6 +68,8 @@ pub enum Event {
     Heal(u64),
     /// Faults end.
     Calm,
+    /// All quorum links break, for the last time.
+    LastBlow,
     /// The world looks whether it is in step.
     Look,
     /// The run is complete.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use zabra_election::ServerState;
 
+use crate::client::Client;
 use crate::event::{Event, ServerAt};
 use crate::network::Node;
 use crate::say;
@@ -40,10 +41,31 @@ impl World {
                 self.mend(at);
             }
         }
+        if self.around.kernel.chance(300) {
+            self.prepare_last_blow();
+        }
         for client in &mut self.clients {
             client.calm_down();
         }
         self.around.kernel.after(0, Event::Look);
+    }
+
+    /// Everybody syncs, and while a leader asks a quorum for it all its links break: who comes back must answer for those.
+    fn prepare_last_blow(&mut self) {
+        for client in &mut self.clients {
+            client.sync(&mut self.around);
+        }
+        let longest = self.around.plan.weather.delay_us.1;
+        let delay = self.around.kernel.between((0, longest * 4));
+        self.around.kernel.after(delay, Event::LastBlow);
+    }
+
+    pub(crate) fn last_blow(&mut self) {
+        say!(self.around.kernel, "all quorum streams are reset");
+        let around = &mut self.around;
+        for stream in around.net.between_servers() {
+            around.net.reset(&mut around.kernel, stream);
+        }
     }
 
     /// A server is whole again, and runs.
@@ -134,6 +156,13 @@ impl World {
             None if self.around.kernel.now() < since.after(self.aftermath_us()) => {
                 let delay = self.around.plan.tick_ms * 1000;
                 self.around.kernel.after(delay, Event::Look);
+            }
+            None if !self.clients.iter().all(Client::has_last_sync) => {
+                // Nobody writes any more: it passes by itself.
+                for client in &mut self.clients {
+                    client.ask_last_sync();
+                }
+                self.around.kernel.after(0, Event::Look);
             }
             None => {
                 say!(self.around.kernel, "— in step —");

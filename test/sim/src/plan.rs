@@ -84,8 +84,10 @@ pub struct FaultPlan {
     pub weights: Vec<(Kind, u32)>,
     /// How often in a thousand a server meets a fault as it enters a phase.
     pub ambush_permille: u32,
-    /// How often in a thousand a slow disk is the leader's.
+    /// How often in a thousand a slow disk, a pause or a partition is the leader's.
     pub hits_leader_permille: u32,
+    /// How often in a thousand a partition cuts all clients off, too.
+    pub silence_permille: u32,
     /// How often in a thousand a crash is silent, as of a machine that loses its power.
     pub silent_permille: u32,
     /// How often in a thousand another crash is of the process alone: what it wrote stays in the page cache.
@@ -180,10 +182,13 @@ impl Plan {
             timeout_ticks,
             faults,
             calm_at_us: if is_long { calm_at_us * 2 } else { calm_at_us },
-            quiet_us: tick_us * 3 * timeout_ticks.1,
-            patience_us: patience(tick_us, init_limit, sync_limit, timeout_ticks.1),
+            quiet_us: 0,
+            patience_us: 0,
         };
         temper.shape(&mut plan, rng);
+        let timeout = plan.timeout_ticks.1;
+        plan.quiet_us = tick_us * 3 * timeout;
+        plan.patience_us = patience(tick_us, init_limit, plan.sync_limit, timeout);
         plan
     }
 
@@ -262,6 +267,7 @@ impl FaultPlan {
             weights,
             ambush_permille: *pick(rng, &[0, 0, 0, 60]),
             hits_leader_permille: 200,
+            silence_permille: 50,
             silent_permille: *pick(rng, &[0, 200, 1000]),
             process_permille: *pick(rng, &[0, 500, 1000]),
             midway_permille: *pick(rng, &[0, 500, 1000]),

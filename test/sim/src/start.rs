@@ -236,7 +236,7 @@ fn serve_options(plan: &Plan) -> ServeOptions {
     ServeOptions {
         timeouts: TimeoutBounds {
             timeout_ms_min: ticks(2),
-            timeout_ms_max: ticks(20),
+            timeout_ms_max: ticks(plan.timeout_ticks.1.max(20)),
         },
         frame_len_max: 0xfffff,
         outstanding_max: 1000,

@@ -4,7 +4,8 @@
 //! chance: each of these tempers is a kind of world in which they do, over and over, beside everything else.
 
 use crate::faults::Kind;
-use crate::plan::Plan;
+use crate::network::Weather;
+use crate::plan::{Plan, pick};
 
 /// A kind of world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +26,18 @@ pub enum Temper {
     LostDisk,
     /// Something goes wrong whenever a server enters a phase.
     Ambush,
+    /// A leader is cut off or stands still, and its clients are patient, while the others go on without it (P75, P105).
+    LeftBehind,
+    /// An epoch has few numbers, and sessions expire together (P127).
+    ShortEpochs,
+    /// Learners come and go, want snapshots, and their disks refuse them (P59).
+    StubbornDisks,
 }
 
-const NAMES: [(Temper, &str); 8] = [
+/// How long a piece takes on a fast network, or a flush on a fast disk, from and to, µs.
+const FAST_US: (u64, u64) = (50, 200);
+
+const NAMES: [(Temper, &str); 11] = [
     (Temper::Mixed, "mixed"),
     (Temper::Wandering, "wandering"),
     (Temper::Stillborn, "stillborn"),
@@ -36,6 +46,9 @@ const NAMES: [(Temper, &str); 8] = [
     (Temper::LateVotes, "late-votes"),
     (Temper::LostDisk, "lost-disk"),
     (Temper::Ambush, "ambush"),
+    (Temper::LeftBehind, "left-behind"),
+    (Temper::ShortEpochs, "short-epochs"),
+    (Temper::StubbornDisks, "stubborn-disks"),
 ];
 
 impl Temper {
@@ -67,6 +80,9 @@ impl Temper {
             4 => Self::LateVotes,
             5 => Self::LostDisk,
             6..=9 => Self::Ambush,
+            10 => Self::LeftBehind,
+            11 => Self::ShortEpochs,
+            12 => Self::StubbornDisks,
             _ => Self::Mixed,
         }
     }
@@ -74,7 +90,6 @@ impl Temper {
     /// Makes a world one of its kind.
     pub(crate) fn shape(self, plan: &mut Plan, rng: &mut fastrand::Rng) {
         let tick_us = plan.tick_ms * 1000;
-        let fast = (50, 200);
         match self {
             Self::Mixed => {}
             Self::Wandering => {
@@ -84,7 +99,7 @@ impl Temper {
                 plan.pipeline = 16;
                 plan.clients = plan.clients.max(3);
                 plan.think_us = tick_us / 20;
-                plan.weather.delay_us = fast;
+                plan.weather.delay_us = FAST_US;
                 plan.flush_us = (tick_us / 20, tick_us / 2);
             }
             Self::Stillborn => {
@@ -95,25 +110,14 @@ impl Temper {
                 plan.faults.away_us = tick_us / 20;
                 plan.clients_wait_us = tick_us * 20;
             }
-            Self::SlowLeader => {
-                plan.faults.set(Kind::SlowDisk, 20);
-                plan.faults.set(Kind::Reset, 20);
-                plan.faults.set(Kind::Crash, 4);
-                plan.faults.every_us = tick_us * 3;
-                plan.faults.trouble_us = tick_us * 8;
-                plan.faults.hits_leader_permille = 700;
-                plan.commit_log_count = *crate::plan::pick(rng, &[1, 3]);
-                plan.clients = plan.clients.max(3);
-                plan.think_us = tick_us / 20;
-                plan.flush_us = fast;
-            }
+            Self::SlowLeader => slow_leader(plan, rng),
             Self::BrokenLinks => {
                 plan.faults.set(Kind::Reset, 40);
                 plan.faults.every_us = tick_us;
                 plan.pipeline = 16;
                 plan.clients = plan.clients.max(3);
                 plan.think_us = tick_us / 20;
-                plan.weather.delay_us = fast;
+                plan.weather.delay_us = FAST_US;
                 plan.slow_disk_permille = 500;
                 plan.slow_disk_us = (tick_us / 10, tick_us);
             }
@@ -131,6 +135,9 @@ impl Temper {
                 plan.faults.every_us = tick_us * 12;
                 plan.faults.trouble_us = tick_us * 4;
             }
+            Self::LeftBehind => left_behind(plan, rng),
+            Self::ShortEpochs => short_epochs(plan, rng),
+            Self::StubbornDisks => stubborn_disks(plan),
             Self::Ambush => {
                 plan.faults.ambush_permille = 250;
                 for (kind, _) in Kind::ODDS {
@@ -142,4 +149,67 @@ impl Temper {
             }
         }
     }
+}
+
+fn slow_leader(plan: &mut Plan, rng: &mut fastrand::Rng) {
+    let tick_us = plan.tick_ms * 1000;
+    plan.faults.set(Kind::SlowDisk, 20);
+    plan.faults.set(Kind::Reset, 20);
+    plan.faults.set(Kind::Crash, 4);
+    plan.faults.every_us = tick_us * 3;
+    plan.faults.trouble_us = tick_us * 8;
+    plan.faults.hits_leader_permille = 700;
+    plan.commit_log_count = *pick(rng, &[1, 3]);
+    plan.clients = plan.clients.max(3);
+    plan.think_us = tick_us / 20;
+    plan.flush_us = FAST_US;
+}
+
+fn left_behind(plan: &mut Plan, rng: &mut fastrand::Rng) {
+    let tick_us = plan.tick_ms * 1000;
+    plan.faults.set(Kind::Pause, 20);
+    plan.faults.set(Kind::Partition, 20);
+    plan.faults
+        .weights
+        .retain(|(kind, _)| *kind != Kind::SlowDisk);
+    plan.faults.every_us = tick_us * 15;
+    plan.faults.trouble_us = tick_us * 15;
+    plan.faults.hits_leader_permille = 700;
+    plan.sync_limit = *pick(rng, &[2, 2, 5]);
+    plan.timeout_ticks = (40, 40);
+    // Two of them write nothing.
+    plan.clients = 6;
+    plan.pipeline = 64;
+    plan.think_us = *pick(rng, &[tick_us / 4, tick_us * 3]);
+    plan.weather = Weather {
+        delay_us: FAST_US,
+        slow_permille: 0,
+        slow_us: (0, 0),
+        ..plan.weather
+    };
+    plan.slow_disk_us = (tick_us / 10, tick_us / 4);
+}
+
+fn short_epochs(plan: &mut Plan, rng: &mut fastrand::Rng) {
+    let tick_us = plan.tick_ms * 1000;
+    plan.faults.set(Kind::Partition, 20);
+    plan.faults.every_us = tick_us * 10;
+    plan.faults.trouble_us = tick_us * 10;
+    plan.faults.silence_permille = 700;
+    plan.epoch_len_max = *pick(rng, &[3, 5, 8]);
+    plan.timeout_ticks = (4, 4);
+    plan.clients = 8;
+    plan.think_us = tick_us;
+}
+
+fn stubborn_disks(plan: &mut Plan) {
+    let tick_us = plan.tick_ms * 1000;
+    plan.faults.set(Kind::Disk, 20);
+    plan.faults.set(Kind::DiskLow, 20);
+    plan.faults.set(Kind::Reset, 20);
+    plan.faults.every_us = tick_us * 4;
+    plan.faults.trouble_us = tick_us * 15;
+    plan.always_snapshot = true;
+    plan.weather.delay_us = FAST_US;
+    plan.flush_us = FAST_US;
 }

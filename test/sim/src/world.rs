@@ -210,6 +210,7 @@ impl World {
             Event::Resume(at) => self.resume(at),
             Event::Heal(fault) => self.heal(fault),
             Event::Calm => self.calm(),
+            Event::LastBlow => self.last_blow(),
             Event::Look => self.look(),
             Event::End => {
                 self.around.check.count("I-42 no needless elections");

@@ -215,6 +215,12 @@ impl Checker {
         if leads && entry.zxid.counter() == 1 {
             self.count("I-6 primary integrity");
         }
+        // Also of who has just ceased to lead, because the numbers are used up.
+        self.count("P127 an epoch has its numbers");
+        if entry.zxid.counter() > self.epoch_len_max && !self.is_standalone {
+            let text = format!("s{} logs {}", at + 1, Z(entry.zxid));
+            self.violate("P127 an epoch has its numbers", text);
+        }
         let verdict = self.order.proposed(at, entry, leads);
         self.judge(verdict);
         let verdict = self.disks.appended(at, entry);
@@ -228,11 +234,6 @@ impl Checker {
 
     /// A server that leads makes a txn, by a clock of this speed.
     pub fn made(&mut self, at: ServerAt, entry: &Entry, now: Micros, rate_permille: u64) {
-        self.count("P127 an epoch has its numbers");
-        if entry.zxid.counter() > self.epoch_len_max && !self.is_standalone {
-            let text = format!("s{} makes {}", at + 1, Z(entry.zxid));
-            self.violate("P127 an epoch has its numbers", text);
-        }
         let payload = Replica::decode(&entry.payload);
         if sessions::is_expiry(&payload.header, &payload.txn) {
             self.count("I-29 lease");

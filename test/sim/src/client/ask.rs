@@ -58,7 +58,15 @@ impl Client {
         let Some(conn) = &self.conn else { return };
         let (outstanding, said) = (conn.asked.len(), conn.said);
         if self.is_calm {
-            if !self.is_served && !conn.asked.iter().any(|(_, asked, _)| *asked == Asked::Last) {
+            let last = if self.has_last_sync {
+                Asked::Sync
+            } else {
+                Asked::Last
+            };
+            let is_asked = conn.asked.iter().any(|(_, asked, _)| *asked == last);
+            if !self.is_served && !is_asked && self.has_last_sync {
+                self.ask_sync("/", around);
+            } else if !self.is_served && !is_asked {
                 self.ask_last(around);
             } else if now.since(said) > timeout_us / 6 {
                 self.ping(around);

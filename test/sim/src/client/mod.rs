@@ -42,8 +42,10 @@ pub struct Client {
     next_xid: i32,
     /// Faults have ended: only the last write is still asked for.
     is_calm: bool,
-    /// The last write was answered.
+    /// The last write was answered, or the sync behind it.
     is_served: bool,
+    /// Only the sync behind the last write is still asked for.
+    has_last_sync: bool,
     /// What became of it, for people to read.
     pub tally: Tally,
 }
@@ -112,6 +114,7 @@ impl Client {
             next_xid: 0,
             is_calm: false,
             is_served: false,
+            has_last_sync: false,
             tally: Tally::default(),
         }
     }
@@ -139,7 +142,19 @@ impl Client {
         self.ask_sync("/", around);
     }
 
-    /// Whether its last write was answered.
+    /// Everybody's last write was answered: only a sync is still asked for.
+    pub fn ask_last_sync(&mut self) {
+        self.has_last_sync = true;
+        self.is_served = false;
+    }
+
+    /// Whether that is so.
+    #[must_use]
+    pub fn has_last_sync(&self) -> bool {
+        self.has_last_sync
+    }
+
+    /// Whether its last write was answered, and the sync if that was asked for.
     #[must_use]
     pub fn is_served(&self) -> bool {
         self.is_served

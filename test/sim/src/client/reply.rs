@@ -188,6 +188,7 @@ impl Client {
             Asked::Sync => {
                 around.check.replied(&told(Answer::Synced));
                 self.tally.syncs += u64::from(ok);
+                self.is_served |= ok && self.has_last_sync;
             }
             Asked::Close | Asked::Ping => {}
         }

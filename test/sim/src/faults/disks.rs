@@ -1,6 +1,5 @@
 //! Disks that fail, are slow, nearly full, or lost.
 
-use zabra_election::ServerState;
 use zabra_peer::Input;
 use zabra_testkit::disk::{Fault, FaultHow, FaultOn, FaultyDisk};
 
@@ -8,7 +7,7 @@ use super::{Relief, kind};
 use crate::disk;
 use crate::event::{Event, ServerAt};
 use crate::say;
-use crate::server::{Death, Server};
+use crate::server::Death;
 use crate::world::World;
 
 /// What an error of a disk can hit.
@@ -100,9 +99,16 @@ impl World {
         let Some(lost) = self.around.kernel.pick(&ahead).copied() else {
             return;
         };
+        // Or a little later, when they have given away their history and nobody has said that it is there.
+        let is_later = self.around.kernel.chance(500);
         if self.lose_disk(lost, Some(tick_us / 10)) {
             for other in ahead.into_iter().filter(|at| *at != lost) {
-                self.die(other, Death::Power, Some(tick_us * 40));
+                if is_later {
+                    let left = self.around.kernel.rng.u32(10..100);
+                    self.die_in(other, left);
+                } else {
+                    self.die(other, Death::Power, Some(tick_us * 40));
+                }
             }
         }
     }
@@ -136,14 +142,6 @@ impl World {
 
     /// For a while every job of a server's disk takes long.
     pub(super) fn slow_disk(&mut self, at: ServerAt) {
-        let leads = |server: &Server| {
-            let process = server.process.as_ref();
-            process.is_some_and(|p| p.state() == Some(ServerState::Leading))
-        };
-        let permille = self.around.plan.faults.hits_leader_permille;
-        let leader = self.servers.iter().position(leads);
-        let leader = leader.filter(|_| self.around.kernel.chance(permille));
-        let at = leader.unwrap_or(at);
         self.meets(kind::SLOW_DISK, at);
         let tick_us = self.around.plan.tick_ms * 1000;
         let each = self.around.kernel.spread(tick_us * 2);

@@ -15,8 +15,11 @@ mod kind;
 mod servers;
 mod ways;
 
+use zabra_election::ServerState;
+
 use crate::event::{Event, ServerAt};
 use crate::phase::Phase;
+use crate::server::Server;
 use crate::world::World;
 
 pub use disks::Loss;
@@ -78,22 +81,44 @@ impl World {
         match kind {
             Kind::Crash => self.crash_somehow(at),
             Kind::CrashAll => self.crash_all(),
-            Kind::Pause => self.pause(at),
+            Kind::Pause => {
+                let at = self.leader_or(at);
+                self.pause(at);
+            }
             Kind::Stop => self.stop(at),
             Kind::Rolling => self.roll(),
-            Kind::Partition => self.partition(at),
+            Kind::Partition => {
+                let at = self.leader_or(at);
+                self.partition(at);
+            }
             Kind::Reset => self.reset_quorum_link(at),
             Kind::VoteReset => self.reset_election_link(at),
             Kind::ClientReset => self.reset_client(),
             Kind::Garbage => self.send_garbage(at),
             Kind::Unresolved => self.forget_names(at),
-            Kind::SlowDisk => self.slow_disk(at),
+            Kind::SlowDisk => {
+                let at = self.leader_or(at);
+                self.slow_disk(at);
+            }
             Kind::Disk => self.let_disk_fail(at),
             Kind::DiskLow => self.fill_disk(at),
             Kind::Clock => self.set_wall_clock(at),
             Kind::Wipe => self.wipe(at),
             Kind::LostDisk => self.begin_to_lose_disk(at),
         }
+    }
+
+    /// The leader instead of another, as often as the plan has it.
+    fn leader_or(&mut self, at: ServerAt) -> ServerAt {
+        let leads = |server: &Server| {
+            let process = server.process.as_ref();
+            process.is_some_and(|p| p.state() == Some(ServerState::Leading))
+        };
+        let permille = self.around.plan.faults.hits_leader_permille;
+        let leader = self.servers.iter().position(leads);
+        leader
+            .filter(|_| self.around.kernel.chance(permille))
+            .unwrap_or(at)
     }
 
     /// What was broken for a while is whole again.

@@ -41,6 +41,7 @@ impl World {
         let (shape, name) = SHAPES[rng.usize(0..SHAPES.len())];
         let sides: Vec<bool> = (0..n).map(|_| rng.bool()).collect();
         let cuts_clients = rng.bool();
+        let silences = rng.u32(0..1000) < self.around.plan.faults.silence_permille;
         self.meets(name, at);
         say!(
             self.around.kernel,
@@ -63,9 +64,16 @@ impl World {
                 net.block(Node::Server(from), Node::Server(to), fault);
             }
         }
-        if cuts_clients {
-            for client in 0..self.clients.len() {
+        for client in 0..self.clients.len() {
+            let lost = if silences {
+                0..n
+            } else if cuts_clients {
                 let at = self.around.kernel.rng.usize(0..n);
+                at..at + 1
+            } else {
+                0..0
+            };
+            for at in lost {
                 let (client, server) = (Node::Client(client), Node::Server(at));
                 self.around.net.block(client, server, fault);
                 self.around.net.block(server, client, fault);
