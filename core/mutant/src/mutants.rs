@@ -150,4 +150,12 @@ mutants! {
     ObserverAnswers = "f9",
     /// The last numbers of an epoch are counted once for all sessions that expire together.
     ExpiryOverrunsEpoch = "f10",
+    /// A `sync` waits for pongs of links that are gone, and nobody who came back is asked.
+    RoundForgetsReturned = "f11",
+    /// A history that is not acknowledged counts by the epoch on disk, not by that of its last transaction.
+    UnackedCountsLess = "f12",
+    /// What the history says beyond the epochs on disk is believed and not made durable.
+    EpochOfHistoryUnsaved = "f13",
+    /// A learner whose joins fail tries again at once, for ever.
+    VainJoinsAtOnce = "f14",
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use zabra_election::{Election, PeerEpoch, Settings, Timer};
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::quorum_packet::{LearnerInfo, Message};
 use zabra_proto::{MonoMillis, Sid, Zxid};
 use zabra_quorum::{Membership, Role as Seat, Views};
@@ -167,7 +168,9 @@ impl Member {
     /// snapshot: then the next attempts come later and later, or both sides would do nothing else.
     pub(crate) fn pause_before_next_join(&mut self, now: MonoMillis) {
         self.vain_joins = self.vain_joins.saturating_add(1);
-        self.pause = pause_ms(self.vain_joins, self.tick_ms).map(|pause| now.after(pause));
+        let pause = pause_ms(self.vain_joins, self.tick_ms);
+        let pause = pause.filter(|_| !mutant::on(Mutant::VainJoinsAtOnce));
+        self.pause = pause.map(|pause| now.after(pause));
     }
 
     pub(crate) fn established(&mut self, epoch: u32, now: MonoMillis) {

@@ -88,7 +88,9 @@ impl Peer {
         let current = member.epochs.current;
         let (last_logged, epoch) = if member.has_history {
             // As a restart would find it (P03).
-            (logged, current.max(logged.epoch()))
+            let is_mutant = mutant::on(Mutant::UnackedCountsLess);
+            let of_history = if is_mutant { 0 } else { logged.epoch() };
+            (logged, current.max(of_history))
         } else {
             (NO_HISTORY, current)
         };

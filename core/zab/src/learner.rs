@@ -267,7 +267,11 @@ impl Learner {
         }
         // A txn of an epoch stands behind all that its leader began with, acknowledged or not: the history counts as that
         // epoch's, as it does after a restart. A lower one would let it be cut (P03, P48).
-        let reply = Some(self.epochs.current.max(self.decided.epoch()));
+        let of_history = match mutant::on(Mutant::UnackedCountsLess) {
+            true => 0,
+            false => self.decided.epoch(),
+        };
+        let reply = Some(self.epochs.current.max(of_history));
         self.stage = Stage::Promising { epoch, reply };
         let current = if mutant::on(Mutant::EpochBeforeHistory) {
             epoch

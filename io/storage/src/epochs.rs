@@ -69,7 +69,8 @@ impl Epochs {
     /// first. Else an epoch that was accepted because of it would be forgotten with a history that is cut (R1).
     pub fn restore(vfs: &dyn Vfs, dirs: &DataDirs, last: Zxid) -> Result<Self> {
         let epochs = Self::load(vfs, dirs, last)?;
-        if Self::load(vfs, dirs, Zxid::ZERO)? != epochs {
+        let is_said = Self::load(vfs, dirs, Zxid::ZERO)? == epochs;
+        if !is_said && !mutant::on(Mutant::EpochOfHistoryUnsaved) {
             epochs.store(vfs, dirs)?;
         }
         Ok(epochs)

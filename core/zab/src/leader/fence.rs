@@ -40,7 +40,9 @@ impl Fences {
     /// A learner is in step from here on: its next pong counts for the round under way. The links that the round began with
     /// may all be gone by now, and the same learners be back on others; then nobody else can end it.
     pub(super) fn ask_too(&mut self, link: LinkId, pongs: u64) {
-        if let Some(targets) = &mut self.round {
+        if let Some(targets) = &mut self.round
+            && !mutant::on(Mutant::RoundForgetsReturned)
+        {
             targets.insert(link, pongs);
         }
     }
