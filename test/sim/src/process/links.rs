@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use zabra_jute::Limits;
-use zabra_peer::Input;
+use zabra_peer::{Input, Now};
 use zabra_proto::quorum_packet::{Message, PacketReader};
-use zabra_proto::{Sid, Zxid};
+use zabra_proto::{MonoMillis, Sid, Zxid};
 use zabra_storage::{Compression, Incoming};
 use zabra_zab::{LinkId, Packet};
 
@@ -55,6 +55,8 @@ pub(super) struct Arriving {
     zxid: Zxid,
     incoming: Incoming,
     loader: Loader,
+    /// When anything of it came last.
+    heard: MonoMillis,
 }
 
 impl Links {
@@ -88,13 +90,14 @@ impl Links {
 
 impl Files {
     /// Makes ready for a snapshot that is to come.
-    fn begin_intake(&self, zxid: Zxid) -> Result<Arriving, String> {
+    fn begin_intake(&self, zxid: Zxid, now: MonoMillis) -> Result<Arriving, String> {
         let (limits, none) = (Limits::DEFAULT, Compression::None);
         let incoming = Incoming::begin("received-", &self.vfs, &self.dirs, zxid, none, limits);
         Ok(Arriving {
             zxid,
             incoming: incoming.map_err(|e| e.to_string())?,
             loader: Loader::new(tree_options(), false),
+            heard: now,
         })
     }
 }
@@ -219,7 +222,7 @@ impl Process {
             }
             around.check.heard(self.at, &message);
             if let Message::Snap { zxid } = message {
-                match self.files.begin_intake(zxid) {
+                match self.files.begin_intake(zxid, now.mono) {
                     Ok(arriving) => link.intake = Some(Intake::Arrives(Box::new(arriving))),
                     Err(why) => return self.cannot_keep(id, &why, around),
                 }
@@ -235,6 +238,7 @@ impl Process {
 
     /// Takes what belongs to a snapshot. Whether packets must wait.
     fn take_in(&mut self, id: LinkId, around: &mut Surroundings) -> bool {
+        let now = self.now(around).mono;
         let Some(link) = self.links.by_id.get_mut(&id) else {
             return true;
         };
@@ -245,6 +249,9 @@ impl Process {
         };
         let bytes = link.reader.rest().to_vec();
         link.reader.skip(bytes.len());
+        if !bytes.is_empty() {
+            arriving.heard = now;
+        }
         match arriving.incoming.push(&bytes, &mut arriving.loader) {
             Ok(false) => {}
             Ok(true) => {
@@ -256,6 +263,31 @@ impl Process {
             Err(error) => self.cannot_keep(id, &error.to_string(), around),
         }
         true
+    }
+
+    /// Snapshots of which nothing has come for long are given up, as the server's thread does that takes one in.
+    pub(super) fn give_up_silent_intakes(&mut self, now: Now, around: &mut Surroundings) {
+        let patience = self.plan.tick_ms * u64::from(self.plan.init_limit);
+        let is_silent = |link: &Link| {
+            let Some(Intake::Arrives(arriving)) = &link.intake else {
+                return false;
+            };
+            now.mono.since(arriving.heard) >= patience
+        };
+        let links = self.links.by_id.iter();
+        let silent: Vec<LinkId> = links
+            .filter(|(_, link)| is_silent(link))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in silent {
+            say!(
+                around.kernel,
+                "s{} gives up a snapshot of which nothing comes",
+                self.sid
+            );
+            around.check.count("snapshot given up");
+            self.forget_link(id, around);
+        }
     }
 
     fn adopt_soon(&mut self, link: LinkId, arriving: Arriving, around: &mut Surroundings) {

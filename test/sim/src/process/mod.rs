@@ -369,6 +369,7 @@ impl Process {
             self.last_sweep = now.mono;
             self.clients.close_idle(now.mono);
         }
+        self.give_up_silent_intakes(now, around);
         self.maybe_begin_snapshot(around);
     }
 
