@@ -56,9 +56,12 @@ const KEPT: [(&str, Option<&str>, &str); 2] = [
     ("zabra-mutants", None, "mutants"),
 ];
 
-/// Keeps what a program has shown, if it is one of those that show something. It proves nothing by itself, so a disk that does
-/// not take it is no failure.
+/// Keeps what a program has shown, if it is one of those that show something, and was not asked for a part of it only. It proves
+/// nothing by itself, so a disk that does not take it is no failure.
 pub(crate) fn keep(command: &Command, stdout: &str) {
+    if command.get_args().any(|arg| arg == "--only") {
+        return;
+    }
     let program = Path::new(command.get_program());
     let name = program.file_name().unwrap_or_default();
     let Some((_, begin, kind)) = KEPT.iter().find(|(program, ..)| name == *program) else {
