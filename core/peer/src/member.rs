@@ -163,7 +163,6 @@ impl Member {
         effects.push(Effect::SaveEpochs(epochs));
     }
 
-    /// All members report the same epoch to lookers from here on (quorum 5.6).
     /// A leader was left before this server was in step with it. What ended that may last, as a disk does that refuses a
     /// snapshot: then the next attempts come later and later, or both sides would do nothing else.
     pub(crate) fn pause_before_next_join(&mut self, now: MonoMillis) {
@@ -173,6 +172,7 @@ impl Member {
         self.pause = pause.map(|pause| now.after(pause));
     }
 
+    /// All members report the same epoch to lookers from here on (quorum 5.6).
     pub(crate) fn established(&mut self, epoch: u32, now: MonoMillis) {
         let input = zabra_election::Input::Established(PeerEpoch(i64::from(epoch)));
         // It only changes what lookers are told.

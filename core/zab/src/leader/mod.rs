@@ -366,7 +366,17 @@ impl Leader {
         }
         let (sid, counts) = (entry.sid, !entry.observes);
         entry.stage = Stage::Confirmed { last_logged };
-        let is_doubted = counts && self.is_doubted(sid, last_logged, current_epoch);
+        // An epoch without a txn is on a disk that was not lost.
+        let has_epoch = current_epoch.is_some_and(|current| current > 0);
+        let has_txn = last_logged != Zxid::ZERO && last_logged != NO_HISTORY;
+        let has_history = has_txn || has_epoch;
+        if let Some(sid) = sid.filter(|sid| self.settings.views.is_voter(*sid))
+            && counts
+            && has_history
+        {
+            self.words.insert(sid);
+        }
+        let is_doubted = counts && !has_history && self.is_doubted(sid);
         if is_doubted && let Some(entry) = self.links.get_mut(&link) {
             entry.stage = Stage::Doubted { last_logged };
         }
@@ -396,24 +406,12 @@ impl Leader {
         }
     }
 
-    /// Whether a voter may have lost its word for a later epoch together with its history. An ensemble in which nothing was
-    /// ever decided begins with nobody else.
-    fn is_doubted(
-        &mut self,
-        sid: Option<Sid>,
-        last_logged: Zxid,
-        current_epoch: Option<u32>,
-    ) -> bool {
-        // An epoch without a txn is on a disk that was not lost.
-        let has_epoch = current_epoch.is_some_and(|current| current > 0);
-        let is_empty = (last_logged == Zxid::ZERO || last_logged == NO_HISTORY) && !has_epoch;
-        let views = &self.settings.views;
-        if let Some(sid) = sid.filter(|sid| !is_empty && views.is_voter(*sid)) {
-            self.words.insert(sid);
-        }
+    /// Whether a voter without a history may have lost its word for a later epoch together with it. An ensemble in which
+    /// nothing was ever decided begins with nobody else.
+    fn is_doubted(&self, sid: Option<Sid>) -> bool {
         let has_word = sid.is_some_and(|sid| self.words.contains(&sid));
         let is_first = self.initial == Zxid::ZERO && !matches!(self.phase, Phase::Leading { .. });
-        is_empty && !has_word && !is_first
+        !has_word && !is_first
     }
 
     fn maybe_adopt(&mut self, now: MonoMillis, actions: &mut Vec<LeaderAction>) {

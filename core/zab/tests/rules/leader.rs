@@ -80,6 +80,21 @@ impl Lead {
         self.hear(link, &message);
     }
 
+    /// Observer 4, with all of epoch 1.
+    fn bring_in_observer(&mut self, link: LinkId) {
+        self.leader.on_connected(link, NOW);
+        let learner = LearnerInfo {
+            sid: Sid(4),
+            protocol: PROTOCOL_VERSION,
+            config_version: Some(0),
+            capabilities: &[],
+        };
+        let accepted = z(1, 0);
+        self.hear(link, &Message::ObserverInfo { accepted, learner });
+        self.ack_epoch(link, z(1, 3));
+        self.ack(link, z(2, 0));
+    }
+
     fn ack_epoch(&mut self, link: LinkId, last_logged: Zxid) {
         let message = Message::AckEpoch {
             last_logged,
@@ -306,17 +321,7 @@ fn rule_12_decisions_are_held_back_until_uptodate_and_come_right_behind_it() {
 #[test]
 fn rule_13_proposals_and_decisions_go_in_order_and_whole_to_observers_only() {
     let mut lead = Lead::serving(3);
-    lead.leader.on_connected(TWO, NOW);
-    let learner = LearnerInfo {
-        sid: Sid(4),
-        protocol: PROTOCOL_VERSION,
-        config_version: Some(0),
-        capabilities: &[],
-    };
-    let accepted = z(1, 0);
-    lead.hear(TWO, &Message::ObserverInfo { accepted, learner });
-    lead.ack_epoch(TWO, z(1, 3));
-    lead.ack(TWO, z(2, 0));
+    lead.bring_in_observer(TWO);
     lead.did.clear();
     for counter in 1..=3 {
         lead.propose(counter);
@@ -340,17 +345,7 @@ fn rule_13_proposals_and_decisions_go_in_order_and_whole_to_observers_only() {
 #[test]
 fn an_observer_is_no_part_of_any_quorum() {
     let mut lead = Lead::serving(3);
-    lead.leader.on_connected(TWO, NOW);
-    let learner = LearnerInfo {
-        sid: Sid(4),
-        protocol: PROTOCOL_VERSION,
-        config_version: Some(0),
-        capabilities: &[],
-    };
-    let accepted = z(1, 0);
-    lead.hear(TWO, &Message::ObserverInfo { accepted, learner });
-    lead.ack_epoch(TWO, z(1, 3));
-    lead.ack(TWO, z(2, 0));
+    lead.bring_in_observer(TWO);
     lead.propose(1);
     lead.flush();
     lead.ack(TWO, z(2, 1));

@@ -29,8 +29,6 @@ struct Disk {
     /// The last txn that its leader sent it, and what that was when NEWLEADER came.
     sent: Zxid,
     fence: Zxid,
-    /// The end of what leaders have taken back.
-    taken_back: Zxid,
     /// What is being cut off: it may be there or not.
     being_cut: BTreeMap<Zxid, u64>,
     /// What was on the disk that was lost, until the server is in step again.
@@ -59,12 +57,6 @@ impl Disks {
     /// The last txn that is durable at a server.
     pub(super) fn last(&self, at: ServerAt) -> Zxid {
         self.disks[at].last()
-    }
-
-    /// The last txn that votes for a server may rightly name. Those it cast before a leader took txns back from it are
-    /// still repeated by others, and it can meet one of them after a crash and take it for better than its own.
-    pub(super) fn last_claimed(&self, at: ServerAt) -> Zxid {
-        self.disks[at].last().max(self.disks[at].taken_back)
     }
 
     /// I-4: a log goes on with the next number, or the first of a later epoch.
@@ -204,14 +196,8 @@ impl Disks {
 
     pub(super) fn truncating(&mut self, at: ServerAt, to: Zxid) {
         // From here on nobody can say whether what is behind is there.
-        self.taking_back(at);
         let disk = &mut self.disks[at];
         disk.being_cut = disk.log.split_off(&Zxid(to.0 + 1));
-    }
-
-    fn taking_back(&mut self, at: ServerAt) {
-        let disk = &mut self.disks[at];
-        disk.taken_back = disk.taken_back.max(disk.last());
     }
 
     pub(super) fn truncated(&mut self, at: ServerAt, to: Zxid) {
@@ -228,7 +214,6 @@ impl Disks {
     /// Until it is done there is the old history or the new one: certain is what is in both.
     pub(super) fn installing(&mut self, at: ServerAt, zxid: Zxid, entries: &[Entry]) {
         let new: BTreeMap<Zxid, u64> = hashes(entries).collect();
-        self.taking_back(at);
         let is_in_new =
             |logged: &Zxid, hash: &u64| *logged <= zxid || new.get(logged) == Some(hash);
         self.disks[at]
@@ -303,20 +288,6 @@ mod tests {
             zxid,
             payload: zxid.0.to_be_bytes().as_slice().into(),
         }
-    }
-
-    /// Seed 202611300007428: told to go back, a follower died before it had written anew what it had acknowledged; a vote
-    /// that it had cast before came back to it from another server.
-    #[test]
-    fn a_vote_that_outlived_a_truncation_is_no_lie_and_a_greater_one_is() {
-        let (before, behind) = (Zxid::new(61, 10), Zxid::new(63, 5));
-        let mut disks = Disks::new(5, 5);
-        disks.flushed(3, &[entry(before), entry(behind)]);
-        disks.truncating(3, before);
-        disks.truncated(3, before);
-        assert_eq!(disks.last(3), before);
-        assert_eq!(disks.last_claimed(3), behind);
-        assert_eq!(disks.last_claimed(2), Zxid::ZERO);
     }
 
     #[test]

@@ -529,7 +529,7 @@ impl Checker {
         self.judge(verdict);
         if self.promises.is_about_itself(at, notification) {
             self.count("I-12 votes tell the truth");
-            let last = self.disks.last_claimed(at);
+            let last = self.disks.last(at);
             let verdict = self.promises.vote(at, notification, last);
             self.judge(verdict);
         }
