@@ -148,6 +148,8 @@ pub struct Learner {
     /// The membership that came with NEWLEADER.
     membership: Option<Membership>,
     heard: MonoMillis,
+    /// For how long of the time since then this server itself stood still, ms.
+    stood_still_ms: u64,
     last_tick: MonoMillis,
     /// Whether the leader has promised heartbeats.
     is_fast: bool,
@@ -183,6 +185,7 @@ impl Learner {
             repeated: VecDeque::new(),
             membership: None,
             heard: now,
+            stood_still_ms: 0,
             last_tick: now,
             is_fast: false,
         }
@@ -231,7 +234,7 @@ impl Learner {
         now: MonoMillis,
         actions: &mut Vec<LearnerAction>,
     ) {
-        self.heard = now;
+        self.hear(now);
         match &mut self.stage {
             Stage::Greeting => self.on_leader_info(message, actions),
             Stage::AwaitingPlan { epoch } => {
@@ -349,7 +352,7 @@ impl Learner {
     /// The leader's snapshot is the history now, durably.
     pub fn on_installed(&mut self, zxid: Zxid, history: &mut History, now: MonoMillis) {
         history.replaced(zxid);
-        self.heard = now;
+        self.hear(now);
         if let Stage::Installing { epoch } = self.stage {
             self.begin_sync(epoch, history);
         }
@@ -637,19 +640,28 @@ impl Learner {
         }
     }
 
+    fn hear(&mut self, now: MonoMillis) {
+        self.heard = now;
+        self.stood_still_ms = 0;
+    }
+
     /// Time has passed. What was heard before must have come in.
     pub fn tick(&mut self, now: MonoMillis, actions: &mut Vec<LearnerAction>) {
-        // Counted in this server's own running time: its own pause is no silence of the leader's (design 1.1).
         let gap = now.since(self.last_tick);
-        if self.is_fast && gap > 2 * HEARTBEAT_MS {
-            self.heard = self.heard.after(gap - HEARTBEAT_MS).min(now);
-        }
         self.last_tick = now;
-        let is_late = now >= self.deadline()
-            || (self.is_fast && self.is_active() && now.since(self.heard) >= HEARTBEAT_LIMIT_MS);
-        if is_late {
+        if self.is_fast && gap > 2 * HEARTBEAT_MS {
+            self.stood_still_ms += gap - HEARTBEAT_MS;
+        }
+        if now >= self.deadline() || self.misses_heartbeats(now) {
             leave("it is silent", actions);
         }
+    }
+
+    /// Heartbeats are counted in this server's own running time: its own pause is no silence of the leader's (design 1.1).
+    /// `syncLimit` is not: after a pause of that length the others may have gone on without this server (P75).
+    fn misses_heartbeats(&self, now: MonoMillis) -> bool {
+        let silence_ms = now.since(self.heard).saturating_sub(self.stood_still_ms);
+        self.is_fast && self.is_active() && silence_ms >= HEARTBEAT_LIMIT_MS
     }
 }
 

@@ -1,8 +1,11 @@
 //! What a learner does and says.
 
 use zabra_proto::quorum_packet::{LeaderInfo, Message, PROTOCOL_VERSION};
-use zabra_proto::{Sid, Zxid};
-use zabra_zab::{Entry, Epochs, History, Learner, LearnerAction, LearnerSettings, LinkId, Packet};
+use zabra_proto::{MonoMillis, Sid, Zxid};
+use zabra_zab::{
+    Entry, Epochs, HEARTBEAT_LIMIT_MS, HEARTBEAT_MS, History, Learner, LearnerAction,
+    LearnerSettings, LinkId, Packet,
+};
 
 use crate::{LIMITS, NOW, entries, entry, proposal, z};
 
@@ -108,6 +111,21 @@ impl Follower {
         follower.said.clear();
         follower.wanted.clear();
         follower
+    }
+
+    /// As [`Self::in_step`], with a leader that has promised heartbeats.
+    fn in_step_and_fast(counter: u32, epoch: u32) -> Self {
+        let mut follower = Self::in_step(counter, epoch);
+        let touched = Some(Vec::new());
+        let zxid = z(epoch, 0);
+        follower.hear(&Packet::Ping { zxid, touched });
+        follower.learner.tick(NOW, &mut follower.wanted);
+        follower.wanted.clear();
+        follower
+    }
+
+    fn tick(&mut self, now: MonoMillis) {
+        self.learner.tick(now, &mut self.wanted);
     }
 
     fn leaves(&self) -> bool {
@@ -338,4 +356,27 @@ fn a_leader_of_apaches_names_its_epoch_without_capabilities() {
         leader,
     });
     assert!(follower.saves());
+}
+
+#[test]
+fn a_learner_does_not_take_its_own_pause_for_a_silence_of_the_leaders() {
+    let mut follower = Follower::in_step_and_fast(3, 2);
+    let woken = NOW.after(LIMITS.tick_ms);
+    follower.tick(woken);
+    assert!(!follower.leaves(), "its own pause");
+    let mut now = woken;
+    while now < woken.after(HEARTBEAT_LIMIT_MS - HEARTBEAT_MS) {
+        assert!(!follower.leaves(), "at {now:?}");
+        now = now.after(HEARTBEAT_MS);
+        follower.tick(now);
+    }
+    assert!(follower.leaves(), "the leader's silence");
+}
+
+/// Bug f18.
+#[test]
+fn p75_a_learner_that_stood_still_for_sync_limit_and_hears_nothing_leaves_at_once() {
+    let mut follower = Follower::in_step_and_fast(3, 2);
+    follower.tick(NOW.after(LIMITS.sync_ms()));
+    assert!(follower.leaves(), "it may have been left behind");
 }
