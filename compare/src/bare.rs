@@ -22,6 +22,15 @@ pub struct Bare {
 }
 
 impl Bare {
+    /// The smaller of each: what else runs only adds.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self {
+            blocking: self.blocking.min(other.blocking),
+            on_tokio: self.on_tokio.min(other.on_tokio),
+        }
+    }
+
     /// Measures both.
     ///
     /// # Errors

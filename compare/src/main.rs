@@ -56,12 +56,33 @@ fn main() -> anyhow::Result<()> {
         println!("{measured}");
     }
     if args.only.is_none() {
-        println!("\n| lone call | bare socket, µs/op | bare socket on tokio, µs/op |");
-        println!("|---|---:|---:|");
-        for (name, op) in [("get", Op::Get), ("set", Op::Set)] {
-            let bare = Bare::measure(&args.servers, op, args.passes, args.window)?;
-            println!("| {name} | {:.2} | {:.2} |", bare.blocking, bare.on_tokio);
-        }
+        overheads(&args)?;
+    }
+    Ok(())
+}
+
+/// What each client adds to a lone call: its CPU time above that of the same bytes on a bare socket of the same runtime, which
+/// no client gets below.
+fn overheads(args: &Args) -> anyhow::Result<()> {
+    println!(
+        "\n| lone call | bare socket, µs/op | on tokio | zookeeper-client adds, µs/op | zabra-client adds | ratio |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|");
+    let lone = rows().filter(|row| row.shape.is_lone());
+    for row in lone.filter(|row| row.name().contains(&args.row)) {
+        // In one sitting: what a call costs drifts with what else runs.
+        let before = Bare::measure(&args.servers, row.op, args.passes, args.window)?;
+        let measured = row.measure(&args.servers, args.passes, args.window, None)?;
+        let after = Bare::measure(&args.servers, row.op, args.passes, args.window)?;
+        let bare = before.min(after);
+        let [theirs, ours] = measured.cpu_us().map(|cpu_us| cpu_us - bare.on_tokio);
+        println!(
+            "| {} | {:.2} | {:.2} | {theirs:.2} | {ours:.2} | {:.2} |",
+            row.name(),
+            bare.blocking,
+            bare.on_tokio,
+            ours / theirs,
+        );
     }
     Ok(())
 }

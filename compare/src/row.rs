@@ -54,6 +54,22 @@ pub struct Median {
     pub calls_per_s: f64,
 }
 
+impl Shape {
+    /// One call at a time, on one thread.
+    #[must_use]
+    pub const fn is_lone(self) -> bool {
+        self.threads == 1 && self.tasks == 1 && self.depth == 1
+    }
+}
+
+impl Measured {
+    /// CPU time of a call by each client, theirs and ours.
+    #[must_use]
+    pub const fn cpu_us(&self) -> [f64; 2] {
+        [self.theirs.cpu_us, self.ours.cpu_us]
+    }
+}
+
 impl Row {
     /// For people.
     #[must_use]

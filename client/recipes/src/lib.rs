@@ -12,6 +12,7 @@
 //! | waiting for each other | [`Barrier`], [`DoubleBarrier`] |
 //! | numbers and values | [`AtomicLong`], [`AtomicInteger`], [`AtomicValue`], [`SharedCount`], [`SharedValue`] |
 //! | configuration | [`ConfigWatcher`] |
+//! | servers that come and go | [`EnsembleTracker`] |
 //! | who is there | [`GroupMember`], [`PersistentNode`], [`TtlNode`] |
 //! | a local copy | [`Cache`] |
 //! | services | [`discovery`] |
@@ -34,6 +35,7 @@ mod config;
 pub mod decide;
 mod delay_queue;
 pub mod discovery;
+mod ensemble_tracker;
 mod error;
 mod follow;
 mod group;
@@ -69,6 +71,7 @@ pub use config::ConfigWatcher;
 pub use decide::mirror::{CacheEvent, Depth, Node};
 pub use decide::read_write::Side;
 pub use delay_queue::DelayQueue;
+pub use ensemble_tracker::EnsembleTracker;
 pub use error::{Error, Lost};
 pub use follow::Versioned;
 pub use group::GroupMember;

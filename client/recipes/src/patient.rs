@@ -53,7 +53,7 @@ impl Patient {
     }
 
     /// Makes a call that does no harm when it is made twice.
-    async fn again<T, F>(&self, call: impl Fn() -> F) -> Result<T, ClientError>
+    pub(crate) async fn again<T, F>(&self, call: impl Fn() -> F) -> Result<T, ClientError>
     where
         F: Future<Output = Result<T, ClientError>>,
     {

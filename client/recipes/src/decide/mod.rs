@@ -4,6 +4,7 @@
 //! this one. Everything here can be enumerated in tests and run in a simulator.
 
 pub mod barrier;
+pub mod ensemble;
 pub mod lock;
 pub mod mirror;
 pub mod partition;

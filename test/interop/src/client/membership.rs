@@ -1,10 +1,12 @@
-//! Members that come and go while a client looks on: reconfiguration, and the configuration with its watch.
+//! Members that come and go while a client looks on: reconfiguration, the configuration with its watch, and a client whose
+//! servers are those of the configuration.
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::runtime::Runtime;
 use zabra_client::{
     Client, CreateMode, Data, ErrorCode, EventKind, OneshotWatch, Reconfigure, Stat,
 };
+use zabra_recipes::EnsembleTracker;
 
 use super::{PATIENCE, begin};
 use crate::ensemble::{Ensemble, Form, Plan, Role, Seat, Sid};
@@ -36,17 +38,21 @@ pub(super) fn play(runtime: &Runtime, peer: Peer) -> Result<()> {
     let stay = [leader, other].map(|sid| ensemble.member(sid).addr().to_string());
     let builder = Client::builder(&stay.join(",")).auth("digest", "super:test");
     let client = runtime.block_on(begin(builder))?;
+    let follower = runtime.block_on(begin(Client::builder(&stay[1])))?;
     let mut scene = Scene {
         runtime,
         ensemble: &mut ensemble,
         client,
         victim,
+        tracker: runtime.block_on(async { EnsembleTracker::start(&follower) }),
+        follower,
     };
     let played = if reconfigures(peer) {
         scene.play(&stay.join(","))
     } else {
         scene.refused()
     };
+    let played = played.and_then(|()| scene.outlives(other));
     runtime.block_on(scene.client.close());
     played.with_context(|| ensemble.show())
 }
@@ -56,6 +62,9 @@ struct Scene<'a> {
     ensemble: &'a mut Ensemble,
     client: Client,
     victim: Sid,
+    /// Knows one server at first.
+    follower: Client,
+    tracker: EnsembleTracker,
 }
 
 /// A configuration as it was read, and who hears of the next one.
@@ -66,8 +75,9 @@ struct Read {
 
 impl Scene<'_> {
     /// A leader that changes no membership says so, and the configuration can be read.
-    fn refused(&self) -> Result<()> {
+    fn refused(&mut self) -> Result<()> {
         self.read(&[1, 2, 3])?;
+        self.follows(&[1, 2, 3])?;
         let leaving = Reconfigure {
             leaving: Some(self.victim.to_string()),
             ..Reconfigure::default()
@@ -91,7 +101,9 @@ impl Scene<'_> {
             ..Reconfigure::default()
         };
         self.stranger(servers, &leaving)?;
+        self.follows(&[1, 2, 3])?;
         let without = self.change(&leaving, &rest, first)?;
+        self.follows(&rest)?;
 
         let stale = Reconfigure {
             joining: joining.clone(),
@@ -112,6 +124,7 @@ impl Scene<'_> {
         };
         let again = self.change(&added, &[1, 2, 3], without)?;
         self.ensemble.await_role(victim, Role::Follower)?;
+        self.follows(&[1, 2, 3])?;
         let changed = Reconfigure {
             joining: observing,
             ..Reconfigure::default()
@@ -132,6 +145,48 @@ impl Scene<'_> {
         let written = self.client.create("/written", "", CreateMode::Ephemeral);
         self.runtime.block_on(written)?;
         Ok(())
+    }
+
+    /// The other client comes to know these servers and no others.
+    fn follows(&mut self, members: &[Sid]) -> Result<()> {
+        let addresses = members.iter().map(|sid| self.ensemble.member(*sid).addr());
+        let expected: Vec<String> = addresses.map(|addr| addr.to_string()).collect();
+        let tracker = &mut self.tracker;
+        self.runtime.block_on(async {
+            let known = async {
+                while tracker.servers() != expected {
+                    tracker.changed().await?;
+                }
+                anyhow::Ok(())
+            };
+            let known = tokio::time::timeout(PATIENCE, known).await;
+            known.with_context(|| format!("{expected:?} are not followed"))?
+        })
+    }
+
+    /// Without the one server that it was told of, the other client goes on in its session.
+    fn outlives(&mut self, first: Sid) -> Result<()> {
+        let session = self.follower.session();
+        self.ensemble.member(first).kill()?;
+        self.runtime.block_on(async {
+            let written = async {
+                loop {
+                    let written = self.follower.put("/followed", "", CreateMode::Persistent);
+                    match written.await {
+                        Err(error) if error.is_retryable() => {}
+                        written => return written,
+                    }
+                }
+            };
+            let written = tokio::time::timeout(PATIENCE, written).await;
+            written.context("the other servers are not found")??;
+            ensure!(
+                self.follower.session() == session,
+                "the session was lost with its first server"
+            );
+            self.follower.close().await;
+            Ok(())
+        })
     }
 
     /// Who is nobody may read the configuration, and not change it.

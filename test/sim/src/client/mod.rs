@@ -154,10 +154,11 @@ impl Client {
         self.has_last_sync
     }
 
-    /// Whether its last write was answered, and the sync if that was asked for.
+    /// Whether its last write was answered, and the sync if that was asked for, and a server serves it now: one that is on its
+    /// way between servers may still lose its session.
     #[must_use]
     pub fn is_served(&self) -> bool {
-        self.is_served
+        self.is_served && self.conn.as_ref().is_some_and(|conn| conn.is_open)
     }
 
     /// The clock.
