@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::shell::{self, is_ci};
 use crate::stage::{Counts, Outcome, Stage, Tally};
 use crate::workspace::Workspace;
-use crate::{deny, fuzz, interop, sim, tidy};
+use crate::{deny, fuzz, interop, mutants, sim, tidy};
 
 /// How often the planned time of a stage may pass under CI before the stage is ended.
 const PATIENCE: u64 = 3;
@@ -25,6 +25,7 @@ pub(crate) fn full() -> Vec<Stage> {
         stage("docs", 2, check, docs),
         stage("tests", 8, tests, tests_all),
         stage("simulation", 8, tests, sim::stage),
+        stage("mutants", 5, tests, mutants::stage),
         stage("release", 6, check, release),
         stage("interop", 15, tests, interop::standalone),
         stage("ensembles", 11, tests, interop::ensembles),

@@ -1,7 +1,8 @@
 //! Known mistakes, planted one by one until the tests see each (`test/mutants`).
 //!
-//! The seeds are those of this tree, fresh, or given; or those that caught each mutant when they were last noted, and the
-//! ones behind them.
+//! The seeds are those of this tree, fresh, or given; or those that caught each mutant when they were last noted. A change of
+//! the code may have made those other runs: then the search goes on behind them, and still must end well. The gate begins
+//! so, and looks for five mutants, others after each change, in any kind of world with fresh seeds.
 
 use std::time::Duration;
 
@@ -9,7 +10,14 @@ use clap::Args as Arguments;
 
 use crate::shell;
 use crate::sim::{SMALL_WORLDS, fresh_seed, seed_of_sources};
+use crate::stage::{Outcome, Tally};
 use crate::workspace::Workspace;
+
+/// So much processor time there is for each mutant, s.
+const SECONDS: u64 = 120;
+
+/// So many mutants get fresh seeds in the gate.
+const FRESH: usize = 5;
 
 /// What `cargo xtask mutants` takes.
 #[derive(Arguments)]
@@ -27,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long)]
     only: Vec<String>,
     /// So much processor time for each
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = SECONDS)]
     seconds: u64,
 }
 
@@ -47,6 +55,18 @@ pub(crate) fn report(workspace: &Workspace, args: &Args) -> anyhow::Result<bool>
         command.arg("--only").arg(word);
     }
     Ok(shell::run(&mut command, Duration::MAX)?.success)
+}
+
+/// The stage of the gate. Each hunt counts as a test.
+pub(crate) fn stage(workspace: &Workspace, limit: Duration) -> anyhow::Result<Outcome> {
+    build(workspace)?;
+    let mut command = command(workspace, seed_of_sources(workspace)?, SECONDS);
+    command.args(["--known", "--fresh"]).arg(FRESH.to_string());
+    let run = shell::run(&mut command, limit)?;
+    Ok(Outcome::Ran {
+        tally: Tally::of_mutants(&run.stdout),
+        success: run.success,
+    })
 }
 
 fn build(workspace: &Workspace) -> anyhow::Result<()> {

@@ -102,6 +102,20 @@ impl Tally {
         tally
     }
 
+    /// Reads the last line of the mutants' runner: each hunt for a mutant is a test.
+    pub(crate) fn of_mutants(output: &str) -> Self {
+        let mut tally = Self::default();
+        let mut lines = output.lines();
+        let last = lines.rfind(|line| line.starts_with("mutants: "));
+        if let Some(hunts) = last.and_then(|line| number_before(line, "hunts")) {
+            tally.failed = last
+                .and_then(|line| number_before(line, "failed"))
+                .unwrap_or(0);
+            tally.passed = hunts - tally.failed.min(hunts);
+        }
+        tally
+    }
+
     /// Adds the counts of another run.
     pub(crate) fn add(&mut self, other: Self) {
         self.passed += other.passed;
@@ -162,6 +176,20 @@ mod tests {
                 ignored: 0
             }
         );
+    }
+
+    #[test]
+    fn every_hunt_for_a_mutant_is_a_test() {
+        let output = "m16   LeaderCountsUnsynced  known  FAILED: not caught\n\nmutants: 62 hunts, 1 failed; 93.5 s\n";
+        assert_eq!(
+            Tally::of_mutants(output),
+            Tally {
+                passed: 61,
+                failed: 1,
+                ignored: 0
+            }
+        );
+        assert_eq!(Tally::of_mutants("mutants: no"), Tally::default());
     }
 
     #[test]

@@ -158,4 +158,8 @@ mutants! {
     EpochOfHistoryUnsaved = "f13",
     /// A learner whose joins fail tries again at once, for ever.
     VainJoinsAtOnce = "f14",
+    /// A leader of the past takes an empty voter into its quorum.
+    EmptyVoterBelieved = "f16",
+    /// A learner's pause, however long, is no silence of its leader's.
+    PauseForgiven = "f18",
 }

@@ -652,7 +652,8 @@ impl Learner {
         if self.is_fast && gap > 2 * HEARTBEAT_MS {
             self.stood_still_ms += gap - HEARTBEAT_MS;
         }
-        if now >= self.deadline() || self.misses_heartbeats(now) {
+        let is_forgiven = mutant::on(Mutant::PauseForgiven) && self.stood_still_ms > 0;
+        if (now >= self.deadline() && !is_forgiven) || self.misses_heartbeats(now) {
             leave("it is silent", actions);
         }
     }

@@ -19,6 +19,7 @@ mod sync;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::quorum_packet::{LearnerInfo, Message};
 use zabra_proto::{MonoMillis, Sid, Zxid};
 use zabra_quorum::{QuorumSet, Views};
@@ -411,7 +412,9 @@ impl Leader {
     fn is_doubted(&self, sid: Option<Sid>) -> bool {
         let has_word = sid.is_some_and(|sid| self.words.contains(&sid));
         let is_first = self.initial == Zxid::ZERO && !matches!(self.phase, Phase::Leading { .. });
-        !has_word && !is_first
+        // It is the second thing that keeps such a voter from counting: the first is that it does not vote.
+        let is_believed = mutant::on(Mutant::EmptyVoterBelieved) || mutant::on(Mutant::WipedVotes);
+        !has_word && !is_first && !is_believed
     }
 
     fn maybe_adopt(&mut self, now: MonoMillis, actions: &mut Vec<LeaderAction>) {
