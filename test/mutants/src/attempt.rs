@@ -87,8 +87,14 @@ fn sim(seed: u64, temper: Option<Temper>) -> Option<String> {
     let plan = temper.map_or_else(|| Plan::of(seed), |temper| Plan::of_temper(seed, temper));
     let (outcome, _) = seeds::run_plan(plan, Keeps::Nothing);
     let violation = outcome.violation?;
-    let text: String = violation.text.chars().take(TEXT_LEN).collect();
+    let text = shown(&violation.text);
     Some(format!("{}: {text}", violation.invariant))
+}
+
+/// Its beginning, for a table: paths may hold anything.
+fn shown(text: &str) -> String {
+    let visible = |c: char| if c.is_control() { '·' } else { c };
+    text.chars().map(visible).take(TEXT_LEN).collect()
 }
 
 /// So much of what a test says is shown.
@@ -98,7 +104,7 @@ fn panicking(test: impl FnOnce()) -> Option<String> {
     let panic = catch_unwind(AssertUnwindSafe(test)).err()?;
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    Some(text.unwrap_or_default().chars().take(TEXT_LEN).collect())
+    Some(shown(text.unwrap_or_default()))
 }
 
 fn cuts(seed: u64) {
