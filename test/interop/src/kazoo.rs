@@ -5,16 +5,19 @@
 //! Apache ZooKeeper 3.9 and how long it took; every test that passed there must pass on Zabra, except those in
 //! the list beside it, which have a reason.
 
+mod shard;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::{self, Write as _};
-use std::fs::{self, File};
+use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use self::shard::Shard;
 use crate::peer::{Line, Peer, free_ports};
 use crate::step::step;
 use crate::{packages, place};
@@ -120,28 +123,23 @@ pub fn run(peer: Peer, cluster: Cluster, record: bool) -> Result<String> {
 fn run_shards(peer: Peer, cluster: Cluster, venv: &Path, known: &Outcomes) -> Result<Outcomes> {
     let dir = tempfile::tempdir()?;
     let count = cluster.shards(peer);
-    let results: Vec<PathBuf> = (0..count)
-        .map(|n| dir.path().join(format!("results-{n}")))
-        .collect();
+    // All at once: ports that are asked for one by one are free for each who asks until a server listens there.
+    let ports = 10 * cluster.size();
+    let first_port = free_ports(ports * u16::try_from(count)?)?;
     let mut running = Vec::new();
-    let files = shards(&tests_in(venv)?, known, count);
-    for (files, results) in files.iter().zip(&results) {
-        let mut pytest = pytest(peer, cluster, venv, results)?;
+    for (files, n) in shards(&tests_in(venv)?, known, count).iter().zip(0..) {
+        let name = format!("results-{n}");
+        let results = dir.path().join(&name);
+        let mut pytest = pytest(peer, cluster, venv, first_port + n * ports)?;
+        pytest.env("INTEROP_RESULTS", &results);
         pytest.args(files).current_dir(dir.path());
-        running.push(pytest.spawn().context("start pytest")?);
-    }
-    // Failures show in the results; pytest's exit code adds nothing but a crash of pytest itself.
-    for child in &mut running {
-        let status = child.wait()?;
-        ensure!(
-            matches!(status.code(), Some(0 | 1)),
-            "pytest ended with {status}; see {}",
-            log_dir()?.display()
-        );
+        let log = log_dir()?.join(format!("{name}-of-{}.log", cluster.size()));
+        running.push((Shard::start(pytest, log)?, results));
     }
     let mut outcomes = Outcomes::new();
-    for path in &results {
-        outcomes.extend(parse(&fs::read_to_string(path).unwrap_or_default())?);
+    for (shard, results) in running {
+        shard.finish(shard::LIMIT)?;
+        outcomes.extend(parse(&fs::read_to_string(&results).unwrap_or_default())?);
     }
     Ok(outcomes)
 }
@@ -197,21 +195,13 @@ fn shards(files: &[PathBuf], known: &Outcomes, count: usize) -> Vec<Vec<PathBuf>
     shards.into_iter().map(|(_, files)| files).collect()
 }
 
-fn pytest(peer: Peer, cluster: Cluster, venv: &Path, results: &Path) -> Result<Command> {
-    let name = results
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let log = format!("{name}-of-{}.log", cluster.size());
-    let log = File::create(log_dir()?.join(log))?;
+fn pytest(peer: Peer, cluster: Cluster, venv: &Path, first_port: u16) -> Result<Command> {
     let mut pytest = Command::new(venv.join("bin/python"));
     pytest
         .args(["-m", "pytest", "-q", "-rA", "--timeout=120"])
         .args(["-p", "no:cacheprovider", "-p", "interop_record"])
         .env("PYTHONPATH", place::harness().join("kazoo"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("INTEROP_RESULTS", results)
         .env("PATH", shim_first()?)
         .env("ZOOKEEPER_VERSION", "3.9.5")
         .env(
@@ -223,15 +213,9 @@ fn pytest(peer: Peer, cluster: Cluster, venv: &Path, results: &Path) -> Result<C
             "ZOOKEEPER_OBSERVER_START_ID",
             cluster.observer().to_string(),
         )
-        .env(
-            "ZOOKEEPER_PORT_OFFSET",
-            free_ports(10 * cluster.size())?.to_string(),
-        )
+        .env("ZOOKEEPER_PORT_OFFSET", first_port.to_string())
         // kazoo runs its test of the server's version only there.
-        .env("CI", "true")
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log);
+        .env("CI", "true");
     match peer {
         Peer::Zabra => pytest
             .env("INTEROP_ZABRA", place::zabra_binary())
