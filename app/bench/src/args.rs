@@ -20,6 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   zabra bench get --sessions 64 --depth 32
   zabra bench mix --reads 90 --size 1024 --duration 30 --per-second
+  zabra bench set --rate 20000 --sessions 64 --depth 8
   zabra bench set --server zk1:2181,zk2:2181,zk3:2181 --json
   zabra bench fill --znodes 1000000 --server-pid $(pidof zabra)";
 
@@ -91,6 +92,12 @@ pub struct LoadArgs {
     /// Requests that each session keeps outstanding
     #[arg(long, short, default_value_t = 1, value_parser = value_parser!(u32).range(1..=100_000))]
     pub depth: u32,
+    /// Operations a second over all sessions, sent when they are due instead of when an earlier one is answered
+    ///
+    /// Sessions take turns at even times. A session that has as many outstanding as --depth allows lets the next one wait.
+    /// Latency counts from the time when a request was due; `service` is the part from when it was sent.
+    #[arg(long, value_name = "OPS", value_parser = rate)]
+    pub rate: Option<Rate>,
     /// Threads that share the sessions
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=64))]
     pub threads: u32,
@@ -107,7 +114,7 @@ pub struct LoadArgs {
     #[arg(long, value_name = "SECONDS", default_value = "4", value_parser = seconds)]
     pub duration: Duration,
     /// Measure so many operations instead of a time
-    #[arg(long, conflicts_with = "duration", value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, conflicts_with_all = ["duration", "rate"], value_parser = value_parser!(u64).range(1..))]
     pub ops: Option<u64>,
     /// Parent of everything that the run creates; must not exist [default: /zabra-bench-PID]
     #[arg(long, value_name = "PATH", value_parser = new_path)]
@@ -122,6 +129,10 @@ pub struct LoadArgs {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }
+
+/// Operations in a second; more than none, at most ten million.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate(pub f64);
 
 /// Reads and writes together.
 #[derive(Debug, Clone, clap::Args)]
@@ -235,6 +246,17 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn rate(text: &str) -> Result<Rate, String> {
+    let rate: f64 = text
+        .parse()
+        .map_err(|_| "must be a number of operations a second, such as 20000".to_owned())?;
+    if (RATE_MIN..=RATE_MAX).contains(&rate) {
+        Ok(Rate(rate))
+    } else {
+        Err("must be between 0.001 and 10,000,000 operations a second".to_owned())
+    }
+}
+
 fn path(text: &str) -> Result<String, String> {
     zabra_proto::path::validate(text)
         .map(|()| text.to_owned())
@@ -247,6 +269,11 @@ fn new_path(text: &str) -> Result<String, String> {
     }
     path(text)
 }
+
+/// One in a quarter of an hour.
+const RATE_MIN: f64 = 0.001;
+/// More than a thread can send.
+const RATE_MAX: f64 = 1e7;
 
 #[cfg(test)]
 mod tests {
@@ -285,6 +312,9 @@ mod tests {
             "bench fill --root relative",
             "bench fill --root /",
             "bench get --ops 5 --duration 5",
+            "bench get --ops 5 --rate 5",
+            "bench get --rate 0",
+            "bench get --rate many",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -1,4 +1,4 @@
-//! Sessions on one epoll loop, and the closed loop over them.
+//! Sessions on one epoll loop, and the closed loop over them; the open one is in `open`.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
@@ -8,16 +8,21 @@ use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
 use rustix::event::{Timespec, epoll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
+};
 use zabra_jute::{Decode, Reader};
 use zabra_proto::SessionId;
 use zabra_proto::Xid;
 use zabra_proto::client::{ConnectResponse, ReplyHeader};
 
 use crate::args::Target;
-use crate::link::{Clock, Link, Nanos, next_frame};
+use crate::link::{Clock, Link, Nanos, Pending, next_frame};
 use crate::recorder::Recorder;
 use crate::request::{self, Template};
 use crate::source::Source;
+
+mod open;
 
 /// Who is asked, resolved.
 #[derive(Debug, Clone)]
@@ -66,6 +71,8 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) struct Engine {
     epoll: OwnedFd,
+    /// Wakes the loop at moments that an epoll's own timeout, a number of milliseconds, is too coarse for.
+    alarm: OwnedFd,
     clock: Clock,
     links: Vec<Link>,
     buffer: Vec<u8>,
@@ -84,8 +91,16 @@ impl Engine {
         latency: &mut Histogram<u64>,
     ) -> Result<Self> {
         allow_sockets(sessions.len() as u64)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let alarm = timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+        )?;
+        let data = epoll::EventData::new_u64(ALARM);
+        epoll::add(&epoll, &alarm, data, epoll::EventFlags::IN)?;
         let mut engine = Self {
-            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            epoll,
+            alarm,
             clock,
             links: Vec::with_capacity(sessions.len()),
             buffer: vec![0; BUFFER],
@@ -142,7 +157,7 @@ impl Engine {
                 let Some((number, key)) = source.next() else {
                     break;
                 };
-                self.links[position].send(&templates[usize::from(number)], number, key, now);
+                self.links[position].send(&templates[usize::from(number)], number, key, now, now);
                 outstanding += 1;
             }
             self.flush(position)?;
@@ -155,12 +170,12 @@ impl Engine {
                     return Ok(());
                 }
                 outstanding -= 1;
-                let latency = on_reply(link, templates, &header, frame, now)?;
-                recorder.record(latency, now)?;
+                let request = on_reply(link, templates, &header, frame)?;
+                recorder.record(&request, now)?;
                 if recorder.wants_more()
                     && let Some((number, key)) = sources[link.index - first].next()
                 {
-                    link.send(&templates[usize::from(number)], number, key, now);
+                    link.send(&templates[usize::from(number)], number, key, now, now);
                     outstanding += 1;
                 }
                 Ok(())
@@ -173,7 +188,7 @@ impl Engine {
     /// Sends one request of one session, without waiting for its reply.
     pub(crate) fn send(&mut self, position: usize, template: &Template) -> Result<Nanos> {
         let now = self.clock.now();
-        self.links[position].send(template, 0, 0, now);
+        self.links[position].send(template, 0, 0, now, now);
         self.flush(position)?;
         Ok(now)
     }
@@ -183,23 +198,25 @@ impl Engine {
         &mut self,
         on_frame: &mut impl FnMut(&mut Link, &[u8], Nanos) -> Result<()>,
     ) -> Result<()> {
+        self.turn_within(&TURN, on_frame)
+    }
+
+    /// Waits at most so long for something to happen and hands on every frame that came.
+    fn turn_within(
+        &mut self,
+        longest: &Timespec,
+        on_frame: &mut impl FnMut(&mut Link, &[u8], Nanos) -> Result<()>,
+    ) -> Result<()> {
+        let heard = self.last_heard;
         let mut events = [const { std::mem::MaybeUninit::uninit() }; EVENTS];
-        let (events, _) = match epoll::wait(&self.epoll, &mut events, Some(&TURN)) {
+        let (events, _) = match epoll::wait(&self.epoll, &mut events, Some(longest)) {
             Err(rustix::io::Errno::INTR) => return Ok(()),
             other => other?,
         };
-        if events.is_empty() {
-            let silence = self.clock.now().since(self.last_heard);
-            if silence > self.patience {
-                let outstanding: usize = self.links.iter().map(|link| link.pending.len()).sum();
-                bail!(
-                    "no answer for {} s with {outstanding} requests outstanding",
-                    silence.as_secs()
-                );
-            }
-            return Ok(());
-        }
         for event in events.iter() {
+            if event.data.u64() == ALARM {
+                continue;
+            }
             let position = event.data.u64() as usize;
             let flags = event.flags;
             if flags != epoll::EventFlags::OUT {
@@ -207,6 +224,38 @@ impl Engine {
             }
             self.flush(position)?;
         }
+        if self.last_heard == heard {
+            self.check_silence()?;
+        }
+        Ok(())
+    }
+
+    fn check_silence(&self) -> Result<()> {
+        let silence = self.clock.now().since(self.last_heard);
+        if silence > self.patience {
+            let outstanding: usize = self.links.iter().map(|link| link.pending.len()).sum();
+            bail!(
+                "no answer for {} s with {outstanding} requests outstanding",
+                silence.as_secs()
+            );
+        }
+        Ok(())
+    }
+
+    /// Lets a turn end when so much time has passed; zero is no time.
+    fn set_alarm(&self, after: Duration) -> Result<()> {
+        let none = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let alarm = Itimerspec {
+            it_interval: none,
+            it_value: Timespec {
+                tv_sec: after.as_secs().cast_signed(),
+                tv_nsec: after.subsec_nanos().into(),
+            },
+        };
+        timerfd_settime(&self.alarm, TimerfdTimerFlags::empty(), &alarm)?;
         Ok(())
     }
 
@@ -252,10 +301,10 @@ impl Engine {
         let first = self.links.first().map_or(0, |link| link.index);
         while left > 0 {
             let mut closed = Vec::new();
-            self.turn(&mut |link, frame, now| {
+            self.turn(&mut |link, frame, _| {
                 let header = request::reply_header(frame)?;
                 if header.xid != Xid::NOTIFICATION {
-                    on_reply(link, &close, &header, frame, now)?;
+                    on_reply(link, &close, &header, frame)?;
                     closed.push(link.index - first);
                 }
                 Ok(())
@@ -280,18 +329,18 @@ fn on_granted(link: &mut Link, frame: &[u8]) -> Result<()> {
         bail!("the server refused a new session");
     }
     link.session = response.session;
+    link.timeout = Duration::from_millis(response.timeout_ms.unsigned_abs().into());
     Ok(())
 }
 
-/// Takes the oldest outstanding request off, checks the reply against it and says how long it took.
+/// Takes the oldest outstanding request off and checks the reply against it.
 #[inline]
 pub(crate) fn on_reply(
     link: &mut Link,
     templates: &[Template],
     header: &ReplyHeader,
     frame: &[u8],
-    now: Nanos,
-) -> Result<Duration> {
+) -> Result<Pending> {
     let Some(pending) = link.pending.pop_front() else {
         bail!(
             "a reply with xid {} that nothing was asked for",
@@ -305,8 +354,11 @@ pub(crate) fn on_reply(
             pending.xid.0
         );
     }
-    templates[usize::from(pending.template)].check(header, frame)?;
-    Ok(now.since(pending.sent))
+    // What keeps a session alive is none of the job's.
+    if let Some(template) = templates.get(usize::from(pending.template)) {
+        template.check(header, frame)?;
+    }
+    Ok(pending)
 }
 
 /// Lets this process have so many connections.
@@ -333,6 +385,8 @@ const BUFFER: usize = 256 << 10;
 const EVENTS: usize = 256;
 /// Files that are open besides the connections.
 const SPARE_FILES: u64 = 64;
+/// What the alarm's events carry instead of a position.
+const ALARM: u64 = u64::MAX;
 /// How long a turn waits; also the grain of the window's ends while nothing arrives.
 const TURN: Timespec = Timespec {
     tv_sec: 0,

@@ -45,6 +45,10 @@ impl Ground {
             load.threads,
             load.sessions
         );
+        ensure!(
+            load.rate.is_none() || !matches!(operation, Operation::Delete { .. }),
+            "delete ends when nothing is left and has no --rate"
+        );
         if let Operation::Multi { ops } = operation {
             ensure!(
                 ops <= load.keys,
@@ -174,7 +178,10 @@ impl Ground {
         };
         let (sessions, depth) = (load.sessions, load.depth);
         let size = grouped(load.size.into(), 0);
-        format!("{what}, {sessions} × {depth}, {size} B")
+        let due = load.rate.map_or_else(String::new, |rate| {
+            format!(", {} due a second", grouped(rate.0, 0))
+        });
+        format!("{what}, {sessions} × {depth}, {size} B{due}")
     }
 }
 

@@ -1,13 +1,14 @@
 //! The load generator behind `zabra bench`: drives any server of the ZooKeeper protocol and says how fast it was.
 //!
-//! Closed loop: every session keeps a fixed number of requests outstanding. One epoll thread, raw TCP, requests that are
+//! Closed loop: every session keeps a fixed number of requests outstanding; or open loop: requests are due at fixed times,
+//! and latency counts from there. One epoll thread, raw TCP, requests that are
 //! encoded once and then patched: so the generator is not what is measured. Every reply is checked.
 //!
-//! Not here: starting servers and comparing them (`cargo xtask bench`), an open loop, failover under load.
+//! Not here: starting servers and comparing them (`cargo xtask bench`), failover under load.
 //!
 //! Where to go next: [`Args`] is the command line; `load` runs the operations in a measured window, `fill`, `sessions`,
 //! `watch` and `ready` are the other works. They share `engine` (sessions on an epoll loop), `request` (templates and
-//! what their replies must look like), `source` (what a session asks next), `scaffold` (what is
+//! what their replies must look like), `source` (what a session asks next), `schedule` (when, in an open loop), `scaffold` (what is
 //! put up before and taken down after), `recorder` (the window and its figures) and
 //! `process` (CPU and memory).
 
@@ -25,13 +26,14 @@ mod recorder;
 mod report;
 mod request;
 mod scaffold;
+mod schedule;
 mod sessions;
 mod source;
 mod watch;
 
 pub use args::{
-    Args, DeleteArgs, FillArgs, LoadArgs, MixArgs, MultiArgs, ReadyArgs, SessionsArgs, Target,
-    WatchArgs, Work,
+    Args, DeleteArgs, FillArgs, LoadArgs, MixArgs, MultiArgs, Rate, ReadyArgs, SessionsArgs,
+    Target, WatchArgs, Work,
 };
 use ground::Operation;
 pub use report::{Figure, Report, Unit};

@@ -46,6 +46,8 @@ impl Clock {
 /// A request whose reply has not come yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pending {
+    /// When it should have been sent: in a closed loop that is when it was.
+    pub(crate) due: Nanos,
     /// When it was put in the send buffer.
     pub(crate) sent: Nanos,
     /// Its xid, which the reply must carry.
@@ -63,6 +65,8 @@ pub(crate) struct Link {
     pub(crate) begun: Nanos,
     /// The session, once the server has granted it.
     pub(crate) session: SessionId,
+    /// After so long without a request the server ends the session.
+    pub(crate) timeout: Duration,
     /// Requests in the order in which they were sent, which is that of the replies.
     pub(crate) pending: VecDeque<Pending>,
     socket: TcpStream,
@@ -97,6 +101,7 @@ impl Link {
             index,
             begun: now,
             session: SessionId::NONE,
+            timeout: Duration::ZERO,
             pending: VecDeque::new(),
             socket: socket.into(),
             server,
@@ -112,9 +117,16 @@ impl Link {
         &self.socket
     }
 
-    /// Appends a request to what is to be sent.
+    /// Appends a request to what is to be sent, which was due at `due`.
     #[inline]
-    pub(crate) fn send(&mut self, template: &Template, number: u8, key: u64, now: Nanos) {
+    pub(crate) fn send(
+        &mut self,
+        template: &Template,
+        number: u8,
+        key: u64,
+        due: Nanos,
+        now: Nanos,
+    ) {
         let xid = if template.has_fixed_xid() {
             Xid::PING
         } else {
@@ -124,6 +136,7 @@ impl Link {
         };
         template.emit(xid, key, &mut self.output);
         self.pending.push_back(Pending {
+            due,
             sent: now,
             xid,
             template: number,

@@ -11,8 +11,9 @@ use crate::engine::{Engine, Job, Servers};
 use crate::ground::{self, Ground, Operation};
 use crate::link::{Clock, Nanos};
 use crate::process;
-use crate::recorder::{Measured, Recorder, Seconds, Until, histogram};
+use crate::recorder::{Measured, OpenLoop, Recorder, Seconds, Until, histogram};
 use crate::report::{Report, Unit};
+use crate::schedule::Schedule;
 use crate::source::Source;
 
 /// Prepares the znodes, runs the load, removes what was created.
@@ -28,6 +29,9 @@ pub(crate) fn run(target: &Target, load: &LoadArgs, operation: &Operation) -> Re
     }
     let mut report = Report::new(ground.title(load));
     describe(&mut report, &measured, target);
+    if let Some(told) = measured.shortfall(load.sessions.into()) {
+        report.note(told);
+    }
     if !target.server_pid.is_empty() {
         report.push("server_rss_mb", memory as f64 / 1e6, Unit::Megabytes);
     }
@@ -43,12 +47,20 @@ pub(crate) fn describe(report: &mut Report, measured: &Measured, target: &Target
     let operations = measured.operations.max(1) as f64;
     report.push("operations", measured.operations as f64, Unit::Count);
     report.push("window_s", window, Unit::Seconds);
+    if let Some(open) = &measured.open {
+        report.push("rate_asked_per_second", open.asked, Unit::PerSecond);
+        report.push("due", open.due as f64, Unit::Count);
+        report.push("backlog", open.backlog as f64, Unit::Count);
+    }
     report.push(
         "ops_per_second",
         measured.operations as f64 / window,
         Unit::PerSecond,
     );
     report.push_latency("", &measured.latency);
+    if let Some(open) = &measured.open {
+        report.push_latency("service_", &open.service);
+    }
     let mut cpu = |who: &str, used: Duration| {
         let used = used.as_secs_f64();
         report.push(
@@ -72,7 +84,8 @@ fn drive(target: &Target, servers: &Servers, load: &LoadArgs, ground: &Ground) -
     let clock = Clock::start();
     let engines = open(servers, clock, load)?;
     let seconds = load.per_second.then(|| Seconds::of(load.threads));
-    let from = clock.now().after(match ground.operation {
+    let origin = clock.now();
+    let from = origin.after(match ground.operation {
         // What is deleted while warming up would be missing in the window.
         Operation::Delete { .. } => Duration::ZERO,
         _ => load.warm_up,
@@ -82,6 +95,10 @@ fn drive(target: &Target, servers: &Servers, load: &LoadArgs, ground: &Ground) -
     for engine in engines {
         let sessions = next..next + engine.len() as u64;
         next = sessions.end;
+        let schedule = load.rate.map(|rate| {
+            let all = u64::from(load.sessions);
+            Schedule::new(origin, rate.0, all, sessions.clone())
+        });
         let mut recorder = recorder(load, ground, from, seconds.clone());
         if shares.is_empty() {
             recorder = recorder.with_cpu(&target.server_pid);
@@ -93,6 +110,7 @@ fn drive(target: &Target, servers: &Servers, load: &LoadArgs, ground: &Ground) -
         shares.push(Share {
             engine,
             job,
+            schedule,
             recorder,
         });
     }
@@ -109,12 +127,18 @@ fn drive(target: &Target, servers: &Servers, load: &LoadArgs, ground: &Ground) -
 struct Share {
     engine: Engine,
     job: Job,
+    /// In an open loop.
+    schedule: Option<Schedule>,
     recorder: Recorder,
 }
 
 impl Share {
     fn run(mut self, depth: u32) -> Result<(Measured, Vec<Source>)> {
-        self.engine.run(&mut self.job, depth, &mut self.recorder)?;
+        let (job, recorder) = (&mut self.job, &mut self.recorder);
+        match self.schedule {
+            None => self.engine.run(job, depth, recorder)?,
+            Some(schedule) => self.engine.run_open(job, schedule, depth, recorder)?,
+        }
         self.engine.close()?;
         Ok((self.recorder.finish(), self.job.sources))
     }
@@ -167,7 +191,11 @@ fn recorder(
         (_, Some(ops)) => Until::Operations((ops / u64::from(load.threads)).max(1)),
         (_, None) => Until::Elapsed(load.duration),
     };
-    let recorder = Recorder::new(from, until);
+    let mut recorder = Recorder::new(from, until);
+    if let Some(rate) = load.rate {
+        let window = from..from.after(load.duration);
+        recorder = recorder.with_open_loop(OpenLoop::new(rate.0, window));
+    }
     match seconds {
         Some(seconds) => recorder.with_seconds(seconds),
         None => recorder,

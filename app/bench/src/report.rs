@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 pub struct Report {
     title: String,
     figures: Vec<Figure>,
+    notes: Vec<String>,
     seconds: Vec<Figure>,
 }
 
@@ -51,6 +52,7 @@ impl Report {
         Self {
             title: title.into(),
             figures: Vec::new(),
+            notes: Vec::new(),
             seconds: Vec::new(),
         }
     }
@@ -81,6 +83,11 @@ impl Report {
         );
     }
 
+    /// Adds a sentence about what the figures do not say.
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
     /// Adds the rate of one second of the window.
     pub(crate) fn push_second(&mut self, rate: f64) {
         self.seconds.push(Figure {
@@ -103,14 +110,23 @@ impl Report {
         &self.figures
     }
 
-    /// The report as one object: its title under `work`, each figure under its name, and operations per second for each
-    /// second of the window if they were asked for.
+    /// Sentences about what the figures do not say, such as that a rate was not reached.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The report as one object: its title under `work`, each figure under its name, sentences under `notes` if there are
+    /// any, and operations per second for each second of the window if they were asked for.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut object = Map::new();
         object.insert("work".to_owned(), json!(self.title));
         for figure in &self.figures {
             object.insert(figure.name.clone(), json!(figure.value));
+        }
+        if !self.notes.is_empty() {
+            object.insert("notes".to_owned(), json!(self.notes));
         }
         if !self.seconds.is_empty() {
             let rates: Vec<f64> = self.seconds.iter().map(|second| second.value).collect();
@@ -140,6 +156,9 @@ impl fmt::Display for Report {
                 "  {name:<28} {:>14} {unit}",
                 grouped(figure.value, digits)
             )?;
+        }
+        for note in &self.notes {
+            writeln!(f, "  {note}")?;
         }
         Ok(())
     }

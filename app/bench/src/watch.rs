@@ -79,7 +79,7 @@ impl FanOut {
             self.engine.turn(&mut |link, frame, now| {
                 let header = request::reply_header(frame)?;
                 if header.xid != Xid::NOTIFICATION {
-                    on_reply(link, set_template, &header, frame, now)?;
+                    on_reply(link, set_template, &header, frame)?;
                     answered = true;
                     return Ok(());
                 }
@@ -109,9 +109,9 @@ impl FanOut {
         let mut left = self.watchers;
         while left > 0 {
             self.engine
-                .turn(&mut |link, frame, now| {
+                .turn(&mut |link, frame, _| {
                     let header = request::reply_header(frame)?;
-                    on_reply(link, get, &header, frame, now)?;
+                    on_reply(link, get, &header, frame)?;
                     left -= 1;
                     Ok(())
                 })

@@ -53,6 +53,42 @@ fn what_is_kept_stays() {
 }
 
 #[test]
+fn a_rate_that_is_kept_leaves_no_backlog() {
+    for work in ["get", "set", "mix", "create", "exists", "multi", "ping"] {
+        let server = NullServer::start(Fault::None).unwrap();
+        let line = format!(
+            "{work} -n 3 -d 500 --threads 2 --keys 50 --rate 2000 --duration 0.25 --warm-up 0"
+        );
+        let report = bench(&server, &line).unwrap();
+        assert_eq!(report.figure("due"), Some(500.0), "{work}");
+        assert_eq!(report.figure("backlog"), Some(0.0), "{work}");
+        assert_eq!(report.figure("rate_asked_per_second"), Some(2000.0));
+        assert!(report.figure("max_us") >= report.figure("service_max_us"));
+        assert_eq!(server.left(), 0, "{work}");
+    }
+}
+
+#[test]
+fn a_rate_that_is_not_kept_is_told() {
+    let server = NullServer::start(Fault::None).unwrap();
+    let line = "get --keys 50 --rate 5000000 --duration 0.1 --warm-up 0";
+    let report = bench(&server, line).unwrap();
+    assert_eq!(report.figure("due"), Some(500_000.0));
+    assert!(report.figure("backlog").unwrap() > 0.0);
+    assert!(report.notes()[0].contains("5,000,000 operations a second were asked for"));
+    assert!(report.to_string().contains("were due and not yet sent"));
+    assert_eq!(report.to_json()["notes"][0], report.notes()[0].as_str());
+}
+
+#[test]
+fn sessions_are_kept_alive_where_the_rate_is_low() {
+    let server = NullServer::start(Fault::ShortSessions).unwrap();
+    let line = "get -n 3 --keys 5 --rate 10 --duration 0.5 --warm-up 0";
+    assert_eq!(bench(&server, line).unwrap().figure("due"), Some(5.0));
+    assert!(server.pings() > 0);
+}
+
+#[test]
 fn deletes_end_when_nothing_is_left() {
     let server = NullServer::start(Fault::None).unwrap();
     let report = bench(&server, "delete --znodes 1003 -n 4 -d 7").unwrap();
@@ -139,6 +175,12 @@ fn silence_ends_the_run_when_patience_does() {
     .unwrap();
     assert!(message.contains("no answer for"), "{message}");
     assert!(message.contains("3 requests outstanding"), "{message}");
+    let message = failure(
+        Fault::Silent,
+        "get -d 3 --keys 10 --rate 500 --warm-up 0 --patience 0.1",
+    )
+    .unwrap();
+    assert!(message.contains("3 requests outstanding"), "{message}");
 }
 
 #[test]
@@ -153,6 +195,7 @@ fn what_cannot_be_reached_is_named() {
             "get --threads 3 -n 2",
             "3 threads have nothing to do with 2 sessions",
         ),
+        ("delete --rate 5", "has no --rate"),
         (
             "multi --per-multi 20 --keys 10",
             "a multi sets 20 different znodes",

@@ -34,6 +34,8 @@ pub(crate) enum Fault {
     ClosesAfter(usize),
     /// It answers no getData.
     Silent,
+    /// It grants sessions a very short timeout, and forgives when nobody keeps to it.
+    ShortSessions,
 }
 
 /// A running server; it ends with the process.
@@ -51,6 +53,7 @@ struct Shared {
     created: AtomicI64,
     deleted: AtomicI64,
     sessions: AtomicI64,
+    pings: AtomicUsize,
     watchers: Mutex<Vec<TcpStream>>,
 }
 
@@ -66,6 +69,7 @@ impl NullServer {
                 created: AtomicI64::new(0),
                 deleted: AtomicI64::new(0),
                 sessions: AtomicI64::new(0),
+                pings: AtomicUsize::new(0),
                 watchers: Mutex::new(Vec::new()),
             }),
         };
@@ -83,6 +87,11 @@ impl NullServer {
     /// Where it listens.
     pub(crate) fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    /// Pings that were answered.
+    pub(crate) fn pings(&self) -> usize {
+        self.shared.pings.load(Ordering::SeqCst)
     }
 
     /// Znodes created less those deleted.
@@ -171,7 +180,10 @@ impl Shared {
                 let ops = decode_writes(&mut reader).map_err(io::Error::other)?;
                 connection.multi(header.xid, &ops);
             }
-            Some(OpCode::Ping) => connection.reply(Xid::PING, &()),
+            Some(OpCode::Ping) => {
+                self.pings.fetch_add(1, Ordering::SeqCst);
+                connection.reply(Xid::PING, &());
+            }
             Some(OpCode::CloseSession) => {
                 connection.reply(header.xid, &());
                 return Ok(false);
@@ -241,7 +253,10 @@ impl Connection {
             Fault::RefusesSessions => ConnectResponse::rejected(Some(false)),
             _ => ConnectResponse {
                 protocol_version: 0,
-                timeout_ms: 30_000,
+                timeout_ms: match shared.fault {
+                    Fault::ShortSessions => 60,
+                    _ => 30_000,
+                },
                 session: SessionId(number),
                 password: [0; 16],
                 read_only: Some(false),
