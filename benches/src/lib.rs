@@ -7,6 +7,7 @@
 mod codec;
 mod tree;
 mod watch;
+mod whole;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -37,6 +38,8 @@ pub fn pieces() -> Vec<Piece> {
         Piece::of("apply a create and a delete", tree::create_and_delete),
         Piece::of("set a watch and fire it", watch::one),
         Piece::of("set 100 watches on a znode and fire them", watch::hundred),
+        Piece::of("a getData, from bytes to bytes", whole::get),
+        Piece::of("a setData, from bytes to bytes", whole::set),
     ]
 }
 
@@ -57,6 +60,16 @@ pub fn counted(work: &mut Work, times: u64) {
 /// A path as long as those of the load generator, of [`ZNODES`] different ones.
 fn path_of(number: u64) -> String {
     format!("/zabra-bench-12345/k{:08}", number % ZNODES)
+}
+
+/// All of them.
+fn paths() -> Vec<String> {
+    (0..ZNODES).map(path_of).collect()
+}
+
+/// One of them.
+fn path(paths: &[String], number: u64) -> &str {
+    &paths[scattered(number) as usize]
 }
 
 /// In an order that is not that of the tree.

@@ -6,7 +6,7 @@ use zabra_proto::txn::{CreateTxn, DeleteTxn, SetDataTxn};
 use zabra_proto::{Acl, Perms, SessionId, Txn, TxnHeader, WallMillis, Xid};
 use zabra_tree::{DataTree, TreeOptions};
 
-use crate::{DATA, Work, ZNODES, path_of, scattered};
+use crate::{DATA, Work, ZNODES, path, path_of, paths};
 
 /// By path: data and Stat.
 pub fn get() -> Work {
@@ -54,14 +54,6 @@ fn filled() -> DataTree {
         apply(&mut tree, &create(&path, &DATA));
     }
     tree
-}
-
-fn paths() -> Vec<String> {
-    (0..ZNODES).map(path_of).collect()
-}
-
-fn path(paths: &[String], number: u64) -> &str {
-    &paths[scattered(number) as usize]
 }
 
 fn create<'a>(path: &'a str, data: &'a [u8]) -> Txn<'a> {

@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
 use crate::bench::BUILD_LIMIT;
 use crate::shell;
+use crate::stage::Outcome;
 use crate::workspace::Workspace;
 
 /// What to do with the counts.
@@ -22,6 +24,15 @@ pub(crate) struct Args {
     /// Write the counts down as what is to be compared with
     #[arg(long)]
     accept: bool,
+}
+
+/// The stage of the gate.
+pub(crate) fn stage(workspace: &Workspace, _limit: Duration) -> anyhow::Result<Outcome> {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        let why = "valgrind is not installed (a package of this name has it)";
+        return Ok(Outcome::Skipped(why.to_owned()));
+    }
+    Ok(Outcome::check(report(workspace, &Args { accept: false })?))
 }
 
 /// `cargo xtask instructions`; `false` when a piece takes more than it did.

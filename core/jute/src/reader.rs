@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
 
     /// A ustring; `None` is null. Malformed UTF-8 is replaced by U+FFFD, as every server of the protocol does.
     pub fn string(&mut self) -> Result<Option<Cow<'a, str>>, JuteError> {
-        Ok(self.buffer()?.map(String::from_utf8_lossy))
+        Ok(self.buffer()?.map(text))
     }
 
     /// A vector's count; `None` is a null vector, other negative counts are empty ones (protocol 1).
@@ -149,6 +149,14 @@ impl<'a> Reader<'a> {
             offset: self.position,
             kind,
         }
+    }
+}
+
+/// The check takes ASCII by words; what replaces looks at each byte.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
     }
 }
 

@@ -41,7 +41,9 @@ pub fn validate(path: &str) -> Result<(), PathError> {
     if names.ends_with('/') {
         return Err(PathError::TrailingSlash);
     }
-    if let Some(bad) = names.chars().find(|c| is_refused(*c)) {
+    if !is_plain(names)
+        && let Some(bad) = names.chars().find(|c| is_refused(*c))
+    {
         return Err(PathError::BadCharacter(bad));
     }
     for name in names.split('/') {
@@ -52,6 +54,15 @@ pub fn validate(path: &str) -> Result<(), PathError> {
         }
     }
     Ok(())
+}
+
+/// Whether there is nothing but printable ASCII, as almost always. Looks at every byte, since the compiler takes many at
+/// a time then.
+fn is_plain(names: &str) -> bool {
+    let bytes = names.bytes();
+    bytes.fold(true, |is_plain, byte| {
+        is_plain & matches!(byte, b' '..=b'~')
+    })
 }
 
 /// Characters outside the basic plane are refused too: Apache looks at UTF-16 units, and both of theirs are surrogates.
