@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::{Subcommand, value_parser};
 
+use crate::weights::Weights;
+
 /// Put load on a server of the ZooKeeper protocol and measure it
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -21,6 +23,7 @@ Examples:
   zabra bench get --sessions 64 --depth 32
   zabra bench mix --reads 90 --size 1024 --duration 30 --per-second
   zabra bench set --rate 20000 --sessions 64 --depth 8
+  zabra bench blend --weights create=1,set=8,get=45,list=45,delete=1 --sessions 64
   zabra bench set --server zk1:2181,zk2:2181,zk3:2181 --json
   zabra bench fill --znodes 1000000 --server-pid $(pidof zabra)";
 
@@ -43,6 +46,10 @@ pub enum Work {
     ExistsWatch(LoadArgs),
     /// multi of several setData
     Multi(MultiArgs),
+    /// getChildren2 of random parents
+    Children(ChildrenArgs),
+    /// create, setData, getData, getChildren and delete by weight
+    Blend(BlendArgs),
     /// ping: what a request costs that asks for nothing
     Ping(LoadArgs),
     /// Create many znodes and leave them: 1,000 under each parent, paths of 22 characters
@@ -151,6 +158,39 @@ pub struct MultiArgs {
     /// Writes in each multi
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(1..=1_000))]
     pub per_multi: u32,
+    /// The load.
+    #[command(flatten)]
+    pub load: LoadArgs,
+}
+
+/// Lists of names.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ChildrenArgs {
+    /// Children of each parent; there are as many parents as --keys children need
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub children: u32,
+    /// The load.
+    #[command(flatten)]
+    pub load: LoadArgs,
+}
+
+/// Operations by weight.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BlendArgs {
+    /// How often each is asked, in parts of the sum
+    ///
+    /// set and get take a random one of --keys znodes, list a random one of their parents. create and delete are of znodes
+    /// under a parent that only their session uses, and which nobody lists: delete takes the oldest that is left of those
+    /// that this session created, and is a create when none is left.
+    #[arg(
+        long,
+        value_name = "KIND=N,...",
+        default_value = "create=1,set=8,get=45,list=45,delete=1"
+    )]
+    pub weights: Weights,
+    /// Children of each parent that is listed; there are as many parents as --keys children need
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub children: u32,
     /// The load.
     #[command(flatten)]
     pub load: LoadArgs,
@@ -315,6 +355,8 @@ mod tests {
             "bench get --ops 5 --rate 5",
             "bench get --rate 0",
             "bench get --rate many",
+            "bench children --children 0",
+            "bench blend --weights get=x",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

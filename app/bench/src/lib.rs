@@ -1,16 +1,16 @@
 //! The load generator behind `zabra bench`: drives any server of the ZooKeeper protocol and says how fast it was.
 //!
 //! Closed loop: every session keeps a fixed number of requests outstanding; or open loop: requests are due at fixed times,
-//! and latency counts from there. One epoll thread, raw TCP, requests that are
-//! encoded once and then patched: so the generator is not what is measured. Every reply is checked.
+//! and latency counts from there. One epoll thread, raw TCP, requests that are encoded once and then patched: so the generator
+//! is not what is measured. Every reply is checked.
 //!
 //! Not here: starting servers and comparing them (`cargo xtask bench`), failover under load.
 //!
 //! Where to go next: [`Args`] is the command line; `load` runs the operations in a measured window, `fill`, `sessions`,
 //! `watch` and `ready` are the other works. They share `engine` (sessions on an epoll loop), `request` (templates and
-//! what their replies must look like), `source` (what a session asks next), `schedule` (when, in an open loop), `scaffold` (what is
-//! put up before and taken down after), `recorder` (the window and its figures) and
-//! `process` (CPU and memory).
+//! what their replies must look like), `source` (what a session asks next), `schedule` (when, in an open loop),
+//! `scaffold` (what is put up before and taken down after), `recorder` (the window and its figures) and `process` (CPU and
+//! memory).
 
 #![forbid(unsafe_code)]
 
@@ -30,13 +30,15 @@ mod schedule;
 mod sessions;
 mod source;
 mod watch;
+mod weights;
 
 pub use args::{
-    Args, DeleteArgs, FillArgs, LoadArgs, MixArgs, MultiArgs, Rate, ReadyArgs, SessionsArgs,
-    Target, WatchArgs, Work,
+    Args, BlendArgs, ChildrenArgs, DeleteArgs, FillArgs, LoadArgs, MixArgs, MultiArgs, Rate,
+    ReadyArgs, SessionsArgs, Target, WatchArgs, Work,
 };
 use ground::Operation;
 pub use report::{Figure, Report, Unit};
+pub use weights::Weights;
 
 /// Does the work and returns its figures.
 ///
@@ -59,6 +61,14 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
         Work::Multi(multi) => {
             let ops = multi.per_multi;
             load::run(target, &multi.load, &Operation::Multi { ops })
+        }
+        Work::Children(list) => {
+            let children = list.children;
+            load::run(target, &list.load, &Operation::Children { children })
+        }
+        Work::Blend(blend) => {
+            let (children, weights) = (blend.children, blend.weights);
+            load::run(target, &blend.load, &Operation::Blend { children, weights })
         }
         Work::Delete(delete) => {
             let znodes = delete.znodes;

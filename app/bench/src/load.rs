@@ -29,6 +29,13 @@ pub(crate) fn run(target: &Target, load: &LoadArgs, operation: &Operation) -> Re
     }
     let mut report = Report::new(ground.title(load));
     describe(&mut report, &measured, target);
+    for (name, latency) in ground.kinds().iter().zip(&measured.kinds) {
+        if !latency.is_empty() {
+            let count = latency.len() as f64;
+            report.push(format!("{name}_operations"), count, Unit::Count);
+            report.push_latency(&format!("{name}_"), latency);
+        }
+    }
     if let Some(told) = measured.shortfall(load.sessions.into()) {
         report.note(told);
     }
@@ -191,7 +198,7 @@ fn recorder(
         (_, Some(ops)) => Until::Operations((ops / u64::from(load.threads)).max(1)),
         (_, None) => Until::Elapsed(load.duration),
     };
-    let mut recorder = Recorder::new(from, until);
+    let mut recorder = Recorder::new(from, until).with_kinds(ground.kinds().len());
     if let Some(rate) = load.rate {
         let window = from..from.after(load.duration);
         recorder = recorder.with_open_loop(OpenLoop::new(rate.0, window));

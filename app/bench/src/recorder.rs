@@ -41,6 +41,8 @@ pub(crate) struct Recorder {
     ended: Nanos,
     operations: u64,
     latency: Histogram<u64>,
+    /// The same by template, if they are told apart.
+    kinds: Vec<Histogram<u64>>,
     open: Option<OpenLoop>,
     /// Only one thread asks for the CPU used, which is that of all.
     servers: Option<Vec<u32>>,
@@ -57,6 +59,8 @@ pub(crate) struct Measured {
     pub(crate) window: Duration,
     /// From the time when a request was due to its reply, in nanoseconds. In a closed loop it is due when it is sent.
     pub(crate) latency: Histogram<u64>,
+    /// The same for each template, if they are told apart.
+    pub(crate) kinds: Vec<Histogram<u64>>,
     /// What an open loop knows besides.
     pub(crate) open: Option<OpenLoop>,
     /// CPU used in the window.
@@ -100,11 +104,18 @@ impl Recorder {
             ended: from,
             operations: 0,
             latency: histogram(),
+            kinds: Vec::new(),
             open: None,
             servers: None,
             cpu: CpuUsed::default(),
             seconds: None,
         }
+    }
+
+    /// Also tells the latencies of so many templates apart.
+    pub(crate) fn with_kinds(mut self, templates: usize) -> Self {
+        self.kinds = (0..templates).map(|_| histogram()).collect();
+        self
     }
 
     /// What counts for latencies is when a request was due.
@@ -153,6 +164,9 @@ impl Recorder {
         let nanos = nanos_since(request.due, now);
         if counts {
             self.latency.saturating_record(nanos);
+            if let Some(kind) = self.kinds.get_mut(usize::from(request.template)) {
+                kind.saturating_record(nanos);
+            }
         }
         if !is_measured {
             return Ok(());
@@ -235,6 +249,7 @@ impl Recorder {
             operations: self.operations,
             window: self.ended.since(self.begun),
             latency: self.latency,
+            kinds: self.kinds,
             open: self.open,
             cpu: self.cpu,
         }
@@ -264,6 +279,9 @@ impl Measured {
         self.operations += other.operations;
         self.window = self.window.max(other.window);
         self.latency.add(&other.latency)?;
+        for (kind, other) in self.kinds.iter_mut().zip(&other.kinds) {
+            kind.add(other)?;
+        }
         if let (Some(open), Some(other)) = (&mut self.open, &other.open) {
             open.due += other.due;
             open.backlog += other.backlog;

@@ -104,6 +104,16 @@ impl Template {
             .marked(REPLY_HEADER + STAT_DATA_LENGTH, size)
     }
 
+    /// getChildren, or with the Stat getChildren2, of a znode with `count` children, whose names have so many bytes.
+    pub(crate) fn children(path: &Path, count: usize, name_len: usize, stat: bool) -> Self {
+        let (op, stat_len) = match stat {
+            true => (OpCode::GetChildren2, STAT),
+            false => (OpCode::GetChildren, 0),
+        };
+        let reply_len = REPLY_HEADER + 4 + count * (4 + name_len) + stat_len;
+        Self::plain(op, path, &path_watch(path, false), reply_len).marked(REPLY_HEADER, count)
+    }
+
     /// setData of any version.
     pub(crate) fn set(path: &Path, data: &[u8]) -> Self {
         let reply_len = REPLY_HEADER + STAT;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::weights::{Kind, Weights};
+
 /// One session's choice of requests. A request is the number of its template and a key.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
@@ -9,6 +11,14 @@ pub(crate) enum Source {
     Random { rng: Rng, keys: u64 },
     /// A random key; template 0 in so many of a hundred cases, else template 1.
     Mix { rng: Rng, keys: u64, percent: u8 },
+    /// Templates by weight. Set, get and list take a random key of so many. Create takes the key behind those in `own`,
+    /// which are the znodes that are there because of it; delete takes the first of them, and creates if there is none.
+    Blend {
+        rng: Rng,
+        keys: u64,
+        weights: Weights,
+        own: Range<u64>,
+    },
     /// Each key of these ranges, then nothing.
     Keys(Vec<Range<u64>>),
 }
@@ -22,6 +32,26 @@ impl Source {
             Self::Mix { rng, keys, percent } => {
                 let template = u8::from(rng.below(100) >= u64::from(*percent));
                 Some((template, rng.below(*keys)))
+            }
+            Self::Blend {
+                rng,
+                keys,
+                weights,
+                own,
+            } => {
+                let mut kind = weights.pick(rng.below(weights.total()));
+                if kind == Kind::Delete && own.is_empty() {
+                    kind = Kind::Create;
+                }
+                let key = match kind {
+                    Kind::Delete => own.next()?,
+                    Kind::Create => {
+                        own.end += 1;
+                        own.end - 1
+                    }
+                    Kind::Set | Kind::Get | Kind::List => rng.below(*keys),
+                };
+                Some((kind as u8, key))
             }
             Self::Keys(ranges) => loop {
                 let range = ranges.last_mut()?;
@@ -114,6 +144,28 @@ mod tests {
             .filter(|_| source.next().unwrap().0 == 0)
             .count();
         assert!((7_800..8_200).contains(&reads), "{reads}");
+    }
+
+    #[test]
+    fn a_blend_deletes_what_it_created_oldest_first() {
+        let mut source = Source::Blend {
+            rng: Rng::new(5, 0),
+            keys: 10,
+            weights: "create=1,set=1,delete=1".parse().unwrap(),
+            own: 100..100,
+        };
+        let mut there = 100..100;
+        for _ in 0..10_000 {
+            match source.next().unwrap() {
+                (0, key) => {
+                    assert_eq!(key, there.end);
+                    there.end += 1;
+                }
+                (4, key) => assert_eq!(Some(key), there.next()),
+                (template, key) => assert!(template == 1 && key < 10),
+            }
+        }
+        assert!(there.end - there.start < 500, "{there:?}");
     }
 
     #[test]

@@ -1,16 +1,18 @@
-//! A server that keeps nothing: it answers every request as if all had gone well, or fails in one chosen way.
+//! A server as small as can be: a map of paths to data, which it serves well or with one chosen fault.
 //!
 //! It stands in for a real server where the load generator itself is tested. A thread for each connection, blocking.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use zabra_jute::{Decode, Encode, Reader};
+use zabra_jute::{Decode, Encode, Reader, Text};
 use zabra_proto::client::{
-    ConnectResponse, CreateRequest, GetDataResponse, MultiHeader, PathResponse, PathWatchRequest,
-    ReplyHeader, RequestHeader, SetDataRequest, StatResponse, WatcherEvent,
+    ConnectResponse, CreateRequest, DeleteRequest, GetChildren2Response, GetDataResponse,
+    MultiHeader, NamesResponse, PathResponse, PathWatchRequest, ReplyHeader, RequestHeader,
+    SetDataRequest, StatResponse, WatcherEvent,
 };
 use zabra_proto::multi::{MultiOp, decode_writes};
 use zabra_proto::{ErrorCode, EventKind, OpCode, SessionId, Stat, Xid, Zxid};
@@ -40,7 +42,7 @@ pub(crate) enum Fault {
 
 /// A running server; it ends with the process.
 #[derive(Debug, Clone)]
-pub(crate) struct NullServer {
+pub(crate) struct MapServer {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -48,16 +50,13 @@ pub(crate) struct NullServer {
 #[derive(Debug)]
 struct Shared {
     fault: Fault,
-    /// Bytes of data that every znode seems to have: those of the last create or set.
-    size: AtomicUsize,
-    created: AtomicI64,
-    deleted: AtomicI64,
+    znodes: Mutex<BTreeMap<String, Vec<u8>>>,
     sessions: AtomicI64,
     pings: AtomicUsize,
     watchers: Mutex<Vec<TcpStream>>,
 }
 
-impl NullServer {
+impl MapServer {
     /// Starts one on a free port.
     pub(crate) fn start(fault: Fault) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -65,9 +64,7 @@ impl NullServer {
             address: listener.local_addr()?,
             shared: Arc::new(Shared {
                 fault,
-                size: AtomicUsize::new(0),
-                created: AtomicI64::new(0),
-                deleted: AtomicI64::new(0),
+                znodes: Mutex::new(BTreeMap::from([("/".to_owned(), Vec::new())])),
                 sessions: AtomicI64::new(0),
                 pings: AtomicUsize::new(0),
                 watchers: Mutex::new(Vec::new()),
@@ -94,9 +91,9 @@ impl NullServer {
         self.shared.pings.load(Ordering::SeqCst)
     }
 
-    /// Znodes created less those deleted.
-    pub(crate) fn left(&self) -> i64 {
-        self.shared.created.load(Ordering::SeqCst) - self.shared.deleted.load(Ordering::SeqCst)
+    /// How many znodes there are besides the root.
+    pub(crate) fn left(&self) -> usize {
+        self.shared.lock_znodes().len() - 1
     }
 }
 
@@ -147,68 +144,116 @@ impl Shared {
         }
         let mut reader = Reader::new(frame);
         let header = RequestHeader::decode(&mut reader).map_err(io::Error::other)?;
+        let xid = header.xid;
         match OpCode::from_code(header.op) {
             Some(OpCode::Create) => {
                 let request = CreateRequest::decode(&mut reader).map_err(io::Error::other)?;
-                self.created.fetch_add(1, Ordering::SeqCst);
-                self.size
-                    .store(request.data.unwrap_or_default().len(), Ordering::SeqCst);
-                connection.reply(header.xid, &PathResponse { path: request.path });
+                let data = request.data.unwrap_or_default().to_vec();
+                self.lock_znodes().insert(request.path.to_string(), data);
+                connection.reply(xid, &PathResponse { path: request.path });
             }
             Some(OpCode::Delete) => {
-                self.deleted.fetch_add(1, Ordering::SeqCst);
-                connection.reply(header.xid, &());
+                let request = DeleteRequest::decode(&mut reader).map_err(io::Error::other)?;
+                match self.lock_znodes().remove(request.path.as_ref()) {
+                    Some(_) => connection.reply(xid, &()),
+                    None => connection.fail(xid, ErrorCode::NO_NODE),
+                }
             }
             Some(OpCode::SetData) => {
                 let request = SetDataRequest::decode(&mut reader).map_err(io::Error::other)?;
-                let len = request.data.unwrap_or_default().len();
-                connection.reply(header.xid, &StatResponse { stat: stat(len) });
+                self.set_data(connection, xid, &request);
                 self.notify(&request.path)?;
-            }
-            Some(OpCode::Exists) => {
-                let stat = stat(self.size.load(Ordering::SeqCst));
-                connection.reply(header.xid, &StatResponse { stat });
-            }
-            Some(OpCode::GetData) => {
-                let request = PathWatchRequest::decode(&mut reader).map_err(io::Error::other)?;
-                if request.watch {
-                    self.lock_watchers().push(socket.try_clone()?);
-                }
-                return Ok(self.get_data(connection, header.xid));
             }
             Some(OpCode::Multi) => {
                 let ops = decode_writes(&mut reader).map_err(io::Error::other)?;
-                connection.multi(header.xid, &ops);
+                connection.multi(xid, &ops);
             }
             Some(OpCode::Ping) => {
                 self.pings.fetch_add(1, Ordering::SeqCst);
                 connection.reply(Xid::PING, &());
             }
             Some(OpCode::CloseSession) => {
-                connection.reply(header.xid, &());
+                connection.reply(xid, &());
                 return Ok(false);
             }
-            other => {
-                return Err(io::Error::other(format!(
-                    "{other:?} is not for this server"
-                )));
+            Some(op) => {
+                let request = PathWatchRequest::decode(&mut reader).map_err(io::Error::other)?;
+                if request.watch {
+                    self.lock_watchers().push(socket.try_clone()?);
+                }
+                return self.read(connection, xid, op, &request.path);
             }
+            None => return Err(not_served(header.op)),
         }
         Ok(true)
     }
 
-    fn get_data(&self, connection: &mut Connection, xid: Xid) -> bool {
-        let size = self.size.load(Ordering::SeqCst);
-        let data = vec![
-            b'z';
-            if self.fault == Fault::ShortData {
-                size - 1
-            } else {
-                size
+    fn set_data(&self, connection: &mut Connection, xid: Xid, request: &SetDataRequest<'_>) {
+        let data = request.data.unwrap_or_default();
+        match self.lock_znodes().get_mut(request.path.as_ref()) {
+            Some(znode) => {
+                *znode = data.to_vec();
+                connection.reply(
+                    xid,
+                    &StatResponse {
+                        stat: stat(data.len()),
+                    },
+                );
             }
-        ];
+            None => connection.fail(xid, ErrorCode::NO_NODE),
+        }
+    }
+
+    /// Answers what has a path and a watch; `false` ends the connection.
+    fn read(
+        &self,
+        connection: &mut Connection,
+        xid: Xid,
+        op: OpCode,
+        path: &str,
+    ) -> io::Result<bool> {
+        let znodes = self.lock_znodes();
+        let Some(data) = znodes.get(path) else {
+            connection.fail(xid, ErrorCode::NO_NODE);
+            return Ok(true);
+        };
+        match op {
+            OpCode::GetData => return Ok(self.get_data(connection, xid, data)),
+            OpCode::Exists => {
+                connection.reply(
+                    xid,
+                    &StatResponse {
+                        stat: stat(data.len()),
+                    },
+                );
+            }
+            OpCode::GetChildren | OpCode::GetChildren2 => {
+                let prefix = format!("{path}/");
+                let below = znodes.range(prefix.clone()..);
+                let names = below.map_while(|(path, _)| path.strip_prefix(&prefix));
+                let names: Vec<Text<'_>> = names
+                    .filter(|name| !name.contains('/'))
+                    .map(Text::from)
+                    .collect();
+                if op == OpCode::GetChildren {
+                    connection.reply(xid, &NamesResponse { names });
+                } else {
+                    let stat = stat(data.len());
+                    connection.reply(xid, &GetChildren2Response { names, stat });
+                }
+            }
+            other => return Err(not_served(other.code())),
+        }
+        Ok(true)
+    }
+
+    fn get_data(&self, connection: &mut Connection, xid: Xid, data: &[u8]) -> bool {
+        let data = match self.fault {
+            Fault::ShortData => &data[1..],
+            _ => data,
+        };
         let reply = GetDataResponse {
-            data: Some(&data),
+            data: Some(data),
             stat: stat(data.len()),
         };
         connection.reads += 1;
@@ -234,7 +279,11 @@ impl Shared {
         Ok(())
     }
 
-    fn lock_watchers(&self) -> std::sync::MutexGuard<'_, Vec<TcpStream>> {
+    fn lock_znodes(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.znodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_watchers(&self) -> MutexGuard<'_, Vec<TcpStream>> {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -323,4 +372,8 @@ fn stat(len: usize) -> Stat {
         data_length: len as i32,
         ..Stat::default()
     }
+}
+
+fn not_served(op: i32) -> io::Error {
+    io::Error::other(format!("op code {op} is not for this server"))
 }
