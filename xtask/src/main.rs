@@ -15,6 +15,7 @@ mod deny;
 mod evidence;
 mod fuzz;
 mod gate;
+mod growth;
 mod instructions;
 mod interop;
 mod mutants;
@@ -22,6 +23,7 @@ mod referee;
 mod shell;
 mod sim;
 mod stage;
+mod tail;
 mod tidy;
 mod tools;
 mod workspace;
@@ -77,6 +79,13 @@ enum Task {
     Bench(bench::Args),
     /// Measure Zabra, Apache ZooKeeper and etcd in one sitting, and tell where Zabra loses
     Referee(referee::Args),
+    /// Measure how cost grows with znodes, sessions, watches, value size, servers and cores
+    Growth(growth::Args),
+    /// Measure p99.9 at half load while everything happens that makes tails
+    Tail(tail::Args),
+    /// Hold idle sessions while `growth` or `tail` measures
+    #[command(hide = true)]
+    Crowd(growth::crowd::Args),
     /// Count the instructions of the hot paths, and compare them with benches/instructions.txt
     Instructions(instructions::Args),
 }
@@ -111,6 +120,9 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Evidence => evidence::report(&workspace),
         Task::Bench(args) => bench::report(&workspace, &args),
         Task::Referee(args) => referee::report(&workspace, &args),
+        Task::Growth(args) => growth::report(&workspace, &args),
+        Task::Tail(args) => tail::report(&workspace, &args),
+        Task::Crowd(args) => growth::crowd::hold(&args),
         Task::Instructions(args) => instructions::report(&workspace, &args),
     }
 }

@@ -16,10 +16,10 @@ use crate::workspace::Workspace;
 
 mod etcd;
 mod flush;
-mod plot;
+pub(crate) mod plot;
 mod report;
 mod rows;
-mod sheet;
+pub(crate) mod sheet;
 
 use sheet::Sheet;
 

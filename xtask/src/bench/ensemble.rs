@@ -3,8 +3,10 @@
 //! They share two cores and one disk, and there is no network: the figures are of the work that an ensemble does for a
 //! request, not of round trips.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -63,6 +65,10 @@ pub(super) fn measure(bench: &Bench, comparison: &mut Comparison) -> anyhow::Res
 /// Servers that are members of one ensemble, or one that stands alone. They are killed when it is dropped.
 pub(crate) struct Ensemble {
     kind: Kind,
+    /// Holds a folder for each of them.
+    folder: PathBuf,
+    /// Where they listen.
+    seats: Vec<Ports>,
     members: Vec<Member>,
 }
 
@@ -94,17 +100,13 @@ impl Ensemble {
         drop(taken);
         let mut ensemble = Self {
             kind,
+            folder,
+            seats,
             members: Vec::new(),
         };
-        for (at, ports) in seats.iter().enumerate() {
-            let seat = Seat {
-                folder: folder.join((at + 1).to_string()),
-                at,
-                ports: &seats,
-            };
-            let child = place.spawn(kind, &[], &seat)?;
-            let port = ports.client;
-            ensemble.members.push(Member { port, child });
+        for at in 0..servers {
+            let member = ensemble.spawn(place, at)?;
+            ensemble.members.push(member);
         }
         let work = format!("ready --within {START_LIMIT}");
         for member in &ensemble.members {
@@ -118,30 +120,68 @@ impl Ensemble {
         Ok(ensemble)
     }
 
-    /// All of them.
-    pub(crate) fn target(&self) -> Target {
+    fn spawn(&self, place: &Place, at: usize) -> anyhow::Result<Member> {
+        let seat = Seat {
+            folder: self.folder_of(at),
+            at,
+            ports: &self.seats,
+        };
+        Ok(Member {
+            port: self.seats[at].client,
+            child: place.spawn(self.kind, &[], &seat)?,
+        })
+    }
+
+    /// Where this one runs.
+    pub(crate) fn folder_of(&self, at: usize) -> PathBuf {
+        self.folder.join((at + 1).to_string())
+    }
+
+    /// Kills this one, takes all that it has on its disk, and starts it again.
+    pub(crate) fn restart_empty(&mut self, place: &Place, at: usize) -> anyhow::Result<()> {
+        self.members[at].end();
+        fs::remove_dir_all(self.folder_of(at).join("data"))?;
+        self.members[at] = self.spawn(place, at)?;
+        Ok(())
+    }
+
+    /// What this one answers to a four-letter word; an error when it does not listen or takes longer.
+    pub(crate) fn ask(&self, at: usize, word: &str, within: Duration) -> anyhow::Result<String> {
+        ask(self.members[at].port, word.as_bytes(), within)
+    }
+
+    /// Some of them alone.
+    pub(crate) fn target_of(&self, which: &[usize]) -> Target {
+        let members = || which.iter().map(|at| &self.members[*at]);
         Target {
             kind: self.kind,
-            ports: self.members.iter().map(|member| member.port).collect(),
-            pids: self
-                .members
-                .iter()
-                .map(|member| member.child.id())
-                .collect(),
+            ports: members().map(|member| member.port).collect(),
+            pids: members().map(|member| member.child.id()).collect(),
         }
+    }
+
+    /// All of them.
+    pub(crate) fn target(&self) -> Target {
+        let all: Vec<usize> = (0..self.members.len()).collect();
+        self.target_of(&all)
     }
 
     /// Sessions on the leader; the time of all counts.
     pub(crate) fn leader(&self) -> anyhow::Result<Target> {
+        let ports = vec![self.members[self.leader_at()?].port];
+        Ok(Target {
+            ports,
+            ..self.target()
+        })
+    }
+
+    /// Which of them leads.
+    pub(crate) fn leader_at(&self) -> anyhow::Result<usize> {
         let until = Instant::now() + Duration::from_secs(START_LIMIT);
         while Instant::now() < until {
-            for member in &self.members {
+            for (at, member) in self.members.iter().enumerate() {
                 if says_that_it_leads(self.kind, member.port)? {
-                    let ports = vec![member.port];
-                    return Ok(Target {
-                        ports,
-                        ..self.target()
-                    });
+                    return Ok(at);
                 }
             }
         }
@@ -149,11 +189,17 @@ impl Ensemble {
     }
 }
 
-impl Drop for Member {
-    fn drop(&mut self) {
+impl Member {
+    fn end(&mut self) {
         // It may have ended by itself; there is nothing else to do about an error.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -165,16 +211,13 @@ fn take(taken: &mut Vec<std::net::TcpListener>) -> anyhow::Result<u16> {
 }
 
 fn says_that_it_leads(kind: Kind, port: u16) -> anyhow::Result<bool> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     let question: &[u8] = match kind {
         Kind::Etcd => {
             b"POST /v3/maintenance/status HTTP/1.0\r\nHost: etcd\r\nContent-Length: 2\r\n\r\n{}"
         }
         Kind::Apache | Kind::Zabra => b"srvr",
     };
-    stream.write_all(question)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
+    let answer = ask(port, question, ANSWER_LIMIT)?;
     if kind != Kind::Etcd {
         return Ok(answer.contains("Mode: leader") || answer.contains("Mode: standalone"));
     }
@@ -183,3 +226,16 @@ fn says_that_it_leads(kind: Kind, port: u16) -> anyhow::Result<bool> {
     let status: serde_json::Value = serde_json::from_str(body).context("etcd's status")?;
     Ok(!status["leader"].is_null() && status["leader"] == status["header"]["member_id"])
 }
+
+/// Sends this and reads all that comes; each piece of it may take so long.
+pub(crate) fn ask(port: u16, question: &[u8], within: Duration) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(within))?;
+    stream.write_all(question)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// For an answer of a few kilobytes.
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(10);

@@ -43,6 +43,10 @@ pub(crate) struct Place {
     etcd: PathBuf,
     /// By how much each flush of a server is lengthened.
     flush_delay: Duration,
+    /// The only cores that a server runs on, as `taskset` reads them.
+    cores: Option<String>,
+    /// System properties of every server of ZooKeeper's protocol, as `zookeeper.snapCount=20000`.
+    properties: Vec<String>,
     /// Holds a folder for each server that was started.
     pub(crate) runs: PathBuf,
 }
@@ -56,6 +60,8 @@ impl Place {
             logback: workspace.root.join("test/interop/peers/logback.xml"),
             etcd: PathBuf::from("etcd"),
             flush_delay: Duration::ZERO,
+            cores: None,
+            properties: Vec::new(),
             runs: folder.join("run"),
         };
         place.clear()?;
@@ -73,6 +79,19 @@ impl Place {
             flush_delay,
             ..self
         }
+    }
+
+    /// The same, but a server that it starts runs on these cores only, as `0` or `0-3`.
+    pub(crate) fn with_cores(self, cores: &str) -> Self {
+        Self {
+            cores: Some(cores.to_owned()),
+            ..self
+        }
+    }
+
+    /// The same, but every server of ZooKeeper's protocol has these system properties.
+    pub(crate) fn with_properties(self, properties: Vec<String>) -> Self {
+        Self { properties, ..self }
     }
 
     /// Removes what servers wrote.
@@ -159,6 +178,9 @@ impl Place {
         if !self.flush_delay.is_zero() {
             command = slowed(&command, self.flush_delay);
         }
+        if let Some(cores) = &self.cores {
+            command = pinned(&command, cores);
+        }
         command
             .current_dir(&seat.folder)
             .stdin(Stdio::null())
@@ -169,7 +191,12 @@ impl Place {
     }
 
     fn command(&self, kind: Kind, properties: &[&str]) -> Command {
-        let properties = properties.iter().map(|property| format!("-D{property}"));
+        let properties = self
+            .properties
+            .iter()
+            .map(String::as_str)
+            .chain(properties.iter().copied());
+        let properties = properties.map(|property| format!("-D{property}"));
         match kind {
             Kind::Apache => {
                 let mut java = Command::new("java");
@@ -299,6 +326,16 @@ pub(crate) fn slowed(command: &Command, delay: Duration) -> Command {
     strace
 }
 
+/// The same command on these cores only; `taskset` becomes the program, so that the process is its own.
+pub(crate) fn pinned(command: &Command, cores: &str) -> Command {
+    let mut taskset = Command::new("taskset");
+    taskset
+        .args(["--cpu-list", cores])
+        .arg(command.get_program())
+        .args(command.get_args());
+    taskset
+}
+
 /// A server that has answered for the first time.
 pub(crate) struct Started {
     /// It.
@@ -332,13 +369,7 @@ impl Server {
 
     /// Its resident memory in bytes.
     pub(crate) fn resident(&self) -> anyhow::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let kilobytes: f64 = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
-            .with_context(|| format!("{} has ended", self.kind))?
-            .parse()?;
-        Ok(kilobytes * 1024.0)
+        resident(self.pid()).with_context(|| format!("{} has ended", self.kind))
     }
 
     /// How many snapshots it and its predecessors on this directory have begun.
@@ -365,6 +396,17 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The resident memory of a process in bytes.
+pub(crate) fn resident(pid: u32) -> anyhow::Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let kilobytes: f64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+        .context("a process without memory")?
+        .parse()?;
+    Ok(kilobytes * 1024.0)
 }
 
 /// The program under test: `$ZABRA_BIN`, or the release build.

@@ -55,31 +55,17 @@ pub(super) fn all(sheet: &Sheet, peers: &[Kind]) -> Vec<Plot> {
 impl Plot {
     /// The file.
     pub(super) fn to_svg(&self) -> String {
-        let axis = Axis::of(self.groups.iter().flat_map(|(_, spreads)| spreads));
+        let spreads = self.groups.iter().flat_map(|(_, spreads)| spreads);
+        let axis = Axis::of(spreads.flatten().flat_map(|spread| spread.values()));
         let group = BAR * self.peers.len() as f64 + GAP;
         // A title needs its place, too.
         let width = (LEFT + group * self.groups.len() as f64 + GAP).max(WIDTH_MIN);
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {HEIGHT:.0}\" role=\"img\" \
-             font-family=\"sans-serif\" font-size=\"11\">\n<title>{title}</title>\n\
-             <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-             <text x=\"{LEFT}\" y=\"18\" font-size=\"14\">{title}</text>\n",
-            title = self.title
-        );
-        for (power, y) in axis.marks() {
-            let label = number(10_f64.powi(power));
-            // Writing into a string cannot fail.
-            let _ = writeln!(
-                svg,
-                "<line x1=\"{LEFT}\" x2=\"{width:.0}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#ddd\"/>\n\
-                 <text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
-                LEFT - 6.0,
-                y + 4.0
-            );
-        }
+        let mut svg = head(&self.title, width);
+        axis.draw(&mut svg, width);
         for (at, kind) in self.peers.iter().enumerate() {
             let x = LEFT + 110.0 * at as f64;
             let colour = colour(*kind);
+            // Writing into a string cannot fail.
             let _ = writeln!(
                 svg,
                 "<rect x=\"{x:.0}\" y=\"28\" width=\"12\" height=\"12\" fill=\"{colour}\"/>\n\
@@ -126,21 +112,20 @@ impl Plot {
     }
 }
 
-/// Powers of ten, from the bottom to the top.
-struct Axis {
+/// Powers of ten, from the bottom of a plot to its top.
+pub(crate) struct Axis {
     from: i32,
     to: i32,
 }
 
 impl Axis {
-    fn of<'a>(spreads: impl Iterator<Item = &'a Option<Spread>>) -> Self {
+    /// The powers of ten between which all of these values are.
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
         let (mut least, mut greatest) = (f64::INFINITY, 0.0_f64);
-        for spread in spreads.flatten().filter(|spread| spread.max > 0.0) {
-            // A clock tick too short to be seen is no value of a logarithm.
-            let min = [spread.min, spread.median, spread.max];
-            let min = min.into_iter().find(|value| *value > 0.0);
-            least = least.min(min.unwrap_or(spread.max));
-            greatest = greatest.max(spread.max);
+        // A clock tick too short to be seen is no value of a logarithm.
+        for value in values.filter(|value| *value > 0.0) {
+            least = least.min(value);
+            greatest = greatest.max(value);
         }
         if !least.is_finite() {
             return Self { from: 0, to: 1 };
@@ -150,7 +135,8 @@ impl Axis {
         Self { from, to }
     }
 
-    fn y(&self, value: f64) -> f64 {
+    /// How far below the upper edge of the picture a value is; one that is too small is at the bottom.
+    pub(crate) fn y(&self, value: f64) -> f64 {
         let bottom = 10_f64.powi(self.from);
         let part = (value.max(bottom) / bottom).log10() / f64::from(self.to - self.from);
         BOTTOM - part * (BOTTOM - TOP)
@@ -159,10 +145,35 @@ impl Axis {
     fn marks(&self) -> impl Iterator<Item = (i32, f64)> {
         (self.from..=self.to).map(|power| (power, self.y(10_f64.powi(power))))
     }
+
+    /// A line with its number at each power of ten, up to `width`.
+    pub(crate) fn draw(&self, svg: &mut String, width: f64) {
+        for (power, y) in self.marks() {
+            let label = number(10_f64.powi(power));
+            // Writing into a string cannot fail.
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{LEFT}\" x2=\"{width:.0}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#ddd\"/>\n\
+                 <text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
+                LEFT - 6.0,
+                y + 4.0
+            );
+        }
+    }
+}
+
+/// The beginning of a picture that is so wide.
+pub(crate) fn head(title: &str, width: f64) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {HEIGHT:.0}\" role=\"img\" \
+         font-family=\"sans-serif\" font-size=\"11\">\n<title>{title}</title>\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
+         <text x=\"{LEFT}\" y=\"18\" font-size=\"14\">{title}</text>\n"
+    )
 }
 
 /// `1.30M`, `162k`, `6.01`.
-fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     match value {
         1e6.. => format!("{}M", number(value / 1e6)),
         1e4.. => format!("{}k", number(value / 1e3)),
@@ -188,9 +199,12 @@ const fn colour(kind: Kind) -> &'static str {
 /// Lengths in the units of the picture.
 const BAR: f64 = 34.0;
 const GAP: f64 = 22.0;
-const LEFT: f64 = 70.0;
-const TOP: f64 = 64.0;
-const BOTTOM: f64 = 300.0;
+/// Where the lines begin, beside their numbers.
+pub(crate) const LEFT: f64 = 70.0;
+/// Where the greatest value is.
+pub(crate) const TOP: f64 = 64.0;
+/// Where the least value is.
+pub(crate) const BOTTOM: f64 = 300.0;
 const HEIGHT: f64 = 330.0;
 const WIDTH_MIN: f64 = 460.0;
 
@@ -208,14 +222,13 @@ mod tests {
 
     #[test]
     fn the_axis_holds_every_value_and_equal_ratios_are_equal_heights() {
-        let values = [Some(spread(40.0)), None, Some(spread(3_000.0))];
-        let axis = Axis::of(values.iter());
+        let axis = Axis::of([20.0, 40.0, 0.0, 3_000.0, 6_000.0].into_iter());
         assert_eq!((axis.from, axis.to), (1, 4));
         assert_eq!(axis.y(10.0), BOTTOM);
         assert!((axis.y(10_000.0) - TOP).abs() < 1e-9);
         assert!((axis.y(20.0) - axis.y(40.0) - (axis.y(400.0) - axis.y(800.0))).abs() < 1e-9);
         assert_eq!(axis.y(0.0), BOTTOM);
-        let nothing = Axis::of([None].iter());
+        let nothing = Axis::of([].into_iter());
         assert_eq!((nothing.from, nothing.to), (0, 1));
     }
 

@@ -47,15 +47,15 @@ pub(super) struct Line {
 
 /// Least, middle and greatest of some runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Spread {
-    pub(super) min: f64,
-    pub(super) median: f64,
-    pub(super) max: f64,
+pub(crate) struct Spread {
+    pub(crate) min: f64,
+    pub(crate) median: f64,
+    pub(crate) max: f64,
 }
 
 impl Spread {
     /// Of these runs.
-    fn of(runs: &[f64]) -> Self {
+    pub(crate) fn of(runs: &[f64]) -> Self {
         Self {
             min: runs.iter().copied().fold(f64::INFINITY, f64::min),
             median: median(runs.to_vec()),
@@ -63,8 +63,13 @@ impl Spread {
         }
     }
 
+    /// From the least to the greatest.
+    pub(crate) fn values(self) -> [f64; 3] {
+        [self.min, self.median, self.max]
+    }
+
     /// `median (min..max)`.
-    pub(super) fn spelled(self) -> String {
+    pub(crate) fn spelled(self) -> String {
         let Self { min, median, max } = self;
         format!("{} ({}..{})", number(median), number(min), number(max))
     }
