@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Subcommand, value_parser};
 
+use crate::kill::Kill;
 use crate::weights::Weights;
 
 /// Put load on a server of the ZooKeeper protocol and measure it
@@ -25,6 +26,7 @@ Examples:
   zabra bench set --rate 20000 --sessions 64 --depth 8
   zabra bench blend --weights create=1,set=8,get=45,list=45,delete=1 --sessions 64
   zabra bench set --server zk1:2181,zk2:2181,zk3:2181 --json
+  zabra bench failover --server zk1:2181,zk2:2181,zk3:2181 --duration 60 --per-second
   zabra bench fill --znodes 1000000 --server-pid $(pidof zabra)";
 
 /// What to do.
@@ -58,6 +60,8 @@ pub enum Work {
     Sessions(SessionsArgs),
     /// Let many sessions watch one znode, set it, and wait for the last notification
     Watch(WatchArgs),
+    /// Write while servers die, and check that nothing acknowledged is lost
+    Failover(FailoverArgs),
     /// Wait until a server answers a first read; it may not run yet
     Ready(ReadyArgs),
 }
@@ -258,6 +262,46 @@ pub struct WatchArgs {
     pub root: Option<String>,
 }
 
+/// Writes over servers that die.
+///
+/// Each session writes growing numbers into znodes of its own. When its server is gone it takes itself up again on the next
+/// one. In the end every znode is read from each server that answers, behind a sync: it must hold the last number that was
+/// acknowledged, or one that was sent after it; else it counts as lost, and the exit code is 1. A write whose connection ended
+/// before the answer is unknown: it may be there or not.
+#[derive(Debug, Clone, clap::Args)]
+pub struct FailoverArgs {
+    /// Sessions that write, beginning on the servers in turn
+    #[arg(long, short = 'n', default_value_t = 8, value_parser = value_parser!(u32).range(1..=1_000))]
+    pub sessions: u32,
+    /// Writes that each session keeps outstanding
+    #[arg(long, short, default_value_t = 1, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub depth: u32,
+    /// Znodes of each session, which it writes in turn
+    #[arg(long, default_value_t = 8, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub znodes: u32,
+    /// Bytes of data in each znode
+    #[arg(long, default_value_t = 100, value_parser = value_parser!(u32).range(20..=1_000_000))]
+    pub size: u32,
+    /// Seconds of writing
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub duration: Duration,
+    /// Send a signal to a process: KILL, or TERM, INT, STOP, CONT if named; may be repeated
+    #[arg(long, value_name = "PID@SECOND[:SIGNAL]")]
+    pub kill: Vec<Kill>,
+    /// Milliseconds without an answer after which a session leaves its server [default: 2/3 of its timeout, as clients do]
+    #[arg(long, value_name = "MS", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub silence: Option<u32>,
+    /// Parent of everything that the run creates; must not exist [default: /zabra-bench-PID]
+    #[arg(long, value_name = "PATH", value_parser = new_path)]
+    pub root: Option<String>,
+    /// Leave what was created
+    #[arg(long)]
+    pub keep: bool,
+    /// Print a line each second
+    #[arg(long)]
+    pub per_second: bool,
+}
+
 /// The first read of a server that is starting.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReadyArgs {
@@ -357,6 +401,8 @@ mod tests {
             "bench get --rate many",
             "bench children --children 0",
             "bench blend --weights get=x",
+            "bench failover --kill 12",
+            "bench failover --size 19",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -53,6 +53,19 @@ impl Servers {
         })
     }
 
+    /// The servers, in the order in which they were given.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The same, but only these servers, of which there is at least one.
+    pub(crate) fn only(&self, addresses: &[SocketAddr]) -> Self {
+        Self {
+            addresses: addresses.to_vec(),
+            ..self.clone()
+        }
+    }
+
     fn of_session(&self, index: usize) -> SocketAddr {
         self.addresses[index % self.addresses.len()]
     }

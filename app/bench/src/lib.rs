@@ -4,10 +4,10 @@
 //! and latency counts from there. One epoll thread, raw TCP, requests that are encoded once and then patched: so the generator
 //! is not what is measured. Every reply is checked.
 //!
-//! Not here: starting servers and comparing them (`cargo xtask bench`), failover under load.
+//! Not here: starting servers and comparing them (`cargo xtask bench`).
 //!
 //! Where to go next: [`Args`] is the command line; `load` runs the operations in a measured window, `fill`, `sessions`,
-//! `watch` and `ready` are the other works. They share `engine` (sessions on an epoll loop), `request` (templates and
+//! `watch`, `failover` and `ready` are the other works. They share `engine` (sessions on an epoll loop), `request` (templates and
 //! what their replies must look like), `source` (what a session asks next), `schedule` (when, in an open loop),
 //! `scaffold` (what is put up before and taken down after), `recorder` (the window and its figures) and `process` (CPU and
 //! memory).
@@ -16,8 +16,10 @@
 
 mod args;
 mod engine;
+mod failover;
 mod fill;
 mod ground;
+mod kill;
 mod link;
 mod load;
 mod process;
@@ -33,10 +35,11 @@ mod watch;
 mod weights;
 
 pub use args::{
-    Args, BlendArgs, ChildrenArgs, DeleteArgs, FillArgs, LoadArgs, MixArgs, MultiArgs, Rate,
-    ReadyArgs, SessionsArgs, Target, WatchArgs, Work,
+    Args, BlendArgs, ChildrenArgs, DeleteArgs, FailoverArgs, FillArgs, LoadArgs, MixArgs,
+    MultiArgs, Rate, ReadyArgs, SessionsArgs, Target, WatchArgs, Work,
 };
 use ground::Operation;
+pub use kill::Kill;
 pub use report::{Figure, Report, Unit};
 pub use weights::Weights;
 
@@ -77,6 +80,7 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
         Work::Fill(fill) => fill::run(target, fill),
         Work::Sessions(sessions) => sessions::run(target, sessions),
         Work::Watch(watch) => watch::run(target, watch),
+        Work::Failover(failover) => failover::run(target, failover),
         Work::Ready(ready) => ready::run(target, ready),
     }
 }
@@ -84,7 +88,7 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
 /// [`run`], then prints the report as the arguments ask.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run`], and when the report says that the servers failed ([`Report::failure`]).
 pub fn run_and_print(args: &Args) -> anyhow::Result<()> {
     let report = run(args)?;
     if args.target.json {
@@ -92,5 +96,8 @@ pub fn run_and_print(args: &Args) -> anyhow::Result<()> {
     } else {
         print!("{report}");
     }
-    Ok(())
+    match report.failure() {
+        Some(failure) => anyhow::bail!("{failure}"),
+        None => Ok(()),
+    }
 }

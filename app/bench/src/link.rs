@@ -21,6 +21,11 @@ impl Nanos {
         Self(self.0.saturating_add(duration.as_nanos() as u64))
     }
 
+    /// Seconds since the clock began.
+    pub(crate) fn seconds(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+
     /// From `earlier` to here.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

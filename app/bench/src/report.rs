@@ -11,6 +11,8 @@ pub struct Report {
     title: String,
     figures: Vec<Figure>,
     notes: Vec<String>,
+    details: Vec<(&'static str, Value)>,
+    failure: Option<String>,
     seconds: Vec<Figure>,
 }
 
@@ -53,6 +55,8 @@ impl Report {
             title: title.into(),
             figures: Vec::new(),
             notes: Vec::new(),
+            details: Vec::new(),
+            failure: None,
             seconds: Vec::new(),
         }
     }
@@ -88,6 +92,16 @@ impl Report {
         self.notes.push(note.into());
     }
 
+    /// Adds what only JSON tells.
+    pub(crate) fn detail(&mut self, name: &'static str, value: Value) {
+        self.details.push((name, value));
+    }
+
+    /// Notes that what was measured is wrong of the servers.
+    pub(crate) fn fail(&mut self, failure: impl Into<String>) {
+        self.failure = Some(failure.into());
+    }
+
     /// Adds the rate of one second of the window.
     pub(crate) fn push_second(&mut self, rate: f64) {
         self.seconds.push(Figure {
@@ -116,6 +130,12 @@ impl Report {
         &self.notes
     }
 
+    /// What the servers did that they must not do, if they did.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
     /// The report as one object: its title under `work`, each figure under its name, sentences under `notes` if there are
     /// any, and operations per second for each second of the window if they were asked for.
     #[must_use]
@@ -124,6 +144,9 @@ impl Report {
         object.insert("work".to_owned(), json!(self.title));
         for figure in &self.figures {
             object.insert(figure.name.clone(), json!(figure.value));
+        }
+        for (name, value) in &self.details {
+            object.insert((*name).to_owned(), value.clone());
         }
         if !self.notes.is_empty() {
             object.insert("notes".to_owned(), json!(self.notes));

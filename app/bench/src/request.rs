@@ -3,6 +3,8 @@
 //! A template also knows what its reply must look like. Every reply of this protocol to the requests used here has a
 //! length that is known beforehand, and one number inside that tells whether it is the right one.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
 use zabra_jute::{Decode, Encode, Reader, Text};
 use zabra_proto::client::{
@@ -287,15 +289,41 @@ fn set_data<'a>(path: &'a Path, data: &'a [u8]) -> SetDataRequest<'a> {
     }
 }
 
+/// A session as its client knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    /// Which; or none.
+    pub(crate) id: SessionId,
+    /// What proves that it is ours.
+    pub(crate) password: [u8; 16],
+    /// The latest that was seen; a server that is behind it must not take the session.
+    pub(crate) last_zxid: Zxid,
+}
+
+impl Known {
+    /// No session yet.
+    pub(crate) const NONE: Self = Self {
+        id: SessionId::NONE,
+        password: [0; 16],
+        last_zxid: Zxid::ZERO,
+    };
+}
+
 /// The frame that asks for a new session.
 pub(crate) fn connect(timeout_ms: i32) -> Vec<u8> {
+    let timeout = Duration::from_millis(timeout_ms.unsigned_abs().into());
+    connect_again(timeout, &Known::NONE)
+}
+
+/// The frame that takes a session up again, or asks for a new one.
+pub(crate) fn connect_again(timeout: Duration, session: &Known) -> Vec<u8> {
     let mut frame = vec![0; 4];
     ConnectRequest {
         protocol_version: 0,
-        last_zxid_seen: Zxid::ZERO,
-        timeout_ms,
-        session: SessionId::NONE,
-        password: &[0; 16],
+        last_zxid_seen: session.last_zxid,
+        timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
+        session: session.id,
+        password: &session.password,
         read_only: Some(false),
     }
     .encode(&mut frame);

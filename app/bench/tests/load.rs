@@ -174,6 +174,40 @@ fn a_server_that_answers_is_ready() {
 }
 
 #[test]
+fn what_was_acknowledged_is_found_again() {
+    let server = MapServer::start(Fault::None).unwrap();
+    let line = "failover -n 3 -d 4 --znodes 5 --duration 0.3";
+    let report = bench(&server, line).unwrap();
+    assert!(report.figure("acknowledged").unwrap() > 0.0, "{report}");
+    for name in ["lost", "unknown", "refused", "reconnections"] {
+        assert_eq!(report.figure(name), Some(0.0), "{report}");
+    }
+    assert_eq!(report.figure("servers_read"), Some(1.0));
+    assert_eq!((report.failure(), server.left()), (None, 0));
+}
+
+#[test]
+fn a_session_goes_on_when_its_connection_ends() {
+    let server = MapServer::start(Fault::ClosesAfterWrites(2)).unwrap();
+    let report = bench(&server, "failover -n 2 -d 3 --duration 1").unwrap();
+    for name in ["acknowledged", "unknown", "reconnections"] {
+        assert!(report.figure(name).unwrap() > 0.0, "{name}: {report}");
+    }
+    assert_eq!(report.figure("lost"), Some(0.0), "{report}");
+}
+
+#[test]
+fn acknowledged_values_that_are_not_there_are_a_failure() {
+    let server = MapServer::start(Fault::Forgets).unwrap();
+    let report = bench(&server, "failover -n 2 --znodes 1 --duration 0.3").unwrap();
+    assert_eq!(report.figure("lost"), Some(2.0), "{report}");
+    let failure = report.failure().unwrap();
+    assert!(failure.contains("of 2 znodes are lost"), "{failure}");
+    assert!(report.to_string().contains("holds 0; "), "{report}");
+    assert_eq!(server.left(), 3);
+}
+
+#[test]
 fn a_wrong_answer_ends_the_run_and_is_told() {
     let work = "get --keys 10 --ops 100 --warm-up 0";
     for (fault, told) in [
@@ -226,6 +260,15 @@ fn what_cannot_be_reached_is_named() {
             "3 threads have nothing to do with 2 sessions",
         ),
         ("delete --rate 5", "has no --rate"),
+        ("failover --server-pid 1", "leave out --server-pid"),
+        (
+            "failover --duration 5 --kill 4711@5",
+            "the run is over after 5 s",
+        ),
+        (
+            "failover --kill 2147483646@1:TERM",
+            "TERM to 2147483646 at 1 s: there is no such process",
+        ),
         (
             "multi --per-multi 20 --keys 10",
             "a multi sets 20 different znodes",

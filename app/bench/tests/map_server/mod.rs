@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zabra_jute::{Decode, Encode, Reader, Text};
 use zabra_proto::client::{
     ConnectResponse, CreateRequest, DeleteRequest, GetChildren2Response, GetDataResponse,
-    MultiHeader, NamesResponse, PathResponse, PathWatchRequest, ReplyHeader, RequestHeader,
-    SetDataRequest, StatResponse, WatcherEvent,
+    MultiHeader, NamesResponse, PathRequest, PathResponse, PathWatchRequest, ReplyHeader,
+    RequestHeader, SetDataRequest, StatResponse, WatcherEvent,
 };
 use zabra_proto::multi::{MultiOp, decode_writes};
 use zabra_proto::{ErrorCode, EventKind, OpCode, SessionId, Stat, Xid, Zxid};
@@ -36,6 +36,10 @@ pub(crate) enum Fault {
     ClosesAfter(usize),
     /// It answers no getData.
     Silent,
+    /// It closes the connection instead of answering the setData after so many.
+    ClosesAfterWrites(usize),
+    /// It acknowledges setData and keeps what was there.
+    Forgets,
     /// It grants sessions a very short timeout, and forgives when nobody keeps to it.
     ShortSessions,
 }
@@ -161,12 +165,21 @@ impl Shared {
             }
             Some(OpCode::SetData) => {
                 let request = SetDataRequest::decode(&mut reader).map_err(io::Error::other)?;
+                connection.writes += 1;
+                if matches!(self.fault, Fault::ClosesAfterWrites(most) if connection.writes > most)
+                {
+                    return Ok(false);
+                }
                 self.set_data(connection, xid, &request);
                 self.notify(&request.path)?;
             }
             Some(OpCode::Multi) => {
                 let ops = decode_writes(&mut reader).map_err(io::Error::other)?;
                 connection.multi(xid, &ops);
+            }
+            Some(OpCode::Sync) => {
+                let request = PathRequest::decode(&mut reader).map_err(io::Error::other)?;
+                connection.reply(xid, &PathResponse { path: request.path });
             }
             Some(OpCode::Ping) => {
                 self.pings.fetch_add(1, Ordering::SeqCst);
@@ -192,7 +205,9 @@ impl Shared {
         let data = request.data.unwrap_or_default();
         match self.lock_znodes().get_mut(request.path.as_ref()) {
             Some(znode) => {
-                *znode = data.to_vec();
+                if self.fault != Fault::Forgets {
+                    *znode = data.to_vec();
+                }
                 connection.reply(
                     xid,
                     &StatResponse {
@@ -292,6 +307,7 @@ impl Shared {
 struct Connection {
     greeted: bool,
     reads: usize,
+    writes: usize,
     output: Vec<u8>,
 }
 
