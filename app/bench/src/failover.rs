@@ -134,6 +134,7 @@ fn plan(target: &Target, args: &FailoverArgs, servers: &Servers) -> Plan {
         depth: args.depth as usize,
         size: args.size as usize,
         clock,
+        begin,
         end: begin.after(args.duration),
         tally: Mutex::new(Tally {
             recorder,
@@ -146,7 +147,7 @@ fn plan(target: &Target, args: &FailoverArgs, servers: &Servers) -> Plan {
 fn drive(plan: &Plan, args: &FailoverArgs, root: &str) -> Result<(Vec<Outcome>, Vec<String>)> {
     let mut kills = args.kill.clone();
     kills.sort_by_key(|kill| kill.at);
-    let begin = plan.clock.now();
+    let begin = plan.begin;
     plan.lock_tally().recorder.on_time(begin)?;
     std::thread::scope(|scope| {
         let each = u64::from(args.znodes);

@@ -183,6 +183,7 @@ fn what_was_acknowledged_is_found_again() {
         assert_eq!(report.figure(name), Some(0.0), "{report}");
     }
     assert_eq!(report.figure("servers_read"), Some(1.0));
+    assert!(report.figure("window_s").unwrap() > 0.1, "{report}");
     assert_eq!((report.failure(), server.left()), (None, 0));
 }
 

@@ -28,6 +28,7 @@ pub(crate) struct Plan {
     pub(crate) depth: usize,
     pub(crate) size: usize,
     pub(crate) clock: Clock,
+    pub(crate) begin: Nanos,
     pub(crate) end: Nanos,
     pub(crate) tally: Mutex<Tally>,
 }
@@ -99,7 +100,7 @@ impl<'a> Writer<'a> {
             silence: plan.silence.unwrap_or(plan.timeout),
             outcome: Outcome {
                 ledger: Ledger::new(paths.len()),
-                gaps: Gaps::new(plan.clock.now()),
+                gaps: Gaps::new(plan.begin),
                 acknowledged: 0,
                 unknown: 0,
                 refused: 0,
