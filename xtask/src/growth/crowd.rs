@@ -90,6 +90,8 @@ impl Drop for Crowd {
 
 /// The process: opens the sessions and lets them live until its input ends.
 pub(crate) fn hold(args: &Args) -> anyhow::Result<bool> {
+    // The first ones are due first, even while the last ones are opened.
+    let begun = Instant::now();
     let sessions = open_all(args)?;
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{OPEN}")?;
@@ -102,7 +104,6 @@ pub(crate) fn hold(args: &Args) -> anyhow::Result<bool> {
         reader.store(true, Ordering::Relaxed);
     });
     let interval = Duration::from_millis(args.timeout_ms.into()) / PINGS_PER_TIMEOUT;
-    let begun = Instant::now();
     let mut pinged = 0;
     while !is_over.load(Ordering::Relaxed) {
         std::thread::sleep(PAUSE);
