@@ -61,6 +61,11 @@ pub enum Work {
     /// Let many sessions watch one znode, set it, and wait for the last notification
     Watch(WatchArgs),
     /// Write while servers die, and check that nothing acknowledged is lost
+    ///
+    /// Each session writes growing numbers into znodes of its own. When its server is gone it takes itself up again on the next
+    /// one. In the end every znode is read from each server that answers, behind a sync: it must hold the last number that was
+    /// acknowledged, or one that was sent after it; else it counts as lost, and the exit code is 1. A write whose connection ended
+    /// before the answer is unknown: it may be there or not.
     Failover(FailoverArgs),
     /// Wait until a server answers a first read; it may not run yet
     Ready(ReadyArgs),
@@ -263,11 +268,6 @@ pub struct WatchArgs {
 }
 
 /// Writes over servers that die.
-///
-/// Each session writes growing numbers into znodes of its own. When its server is gone it takes itself up again on the next
-/// one. In the end every znode is read from each server that answers, behind a sync: it must hold the last number that was
-/// acknowledged, or one that was sent after it; else it counts as lost, and the exit code is 1. A write whose connection ended
-/// before the answer is unknown: it may be there or not.
 #[derive(Debug, Clone, clap::Args)]
 pub struct FailoverArgs {
     /// Sessions that write, beginning on the servers in turn
