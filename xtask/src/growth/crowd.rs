@@ -48,7 +48,8 @@ impl Crowd {
         while left > 0 {
             let share = left.min(PER_PROCESS);
             left -= share;
-            let child = Command::new(std::env::current_exe()?)
+            // By this name even when a build has replaced the program meanwhile.
+            let child = Command::new("/proc/self/exe")
                 .args(["crowd", "--ports", &ports.join(",")])
                 .args(["--sessions", &share.to_string()])
                 .args(["--timeout-ms", &timeout.as_millis().to_string()])

@@ -152,8 +152,12 @@ fn around(moments: &[Moment], second: u32) -> Vec<&'static str> {
     let near = moments
         .iter()
         .filter(|it| (second - 1.0..second + 1.0).contains(&it.at));
-    let mut names: Vec<&str> = near.map(|moment| moment.event.name()).collect();
-    names.dedup();
+    let mut names: Vec<&str> = Vec::new();
+    for moment in near {
+        if !names.contains(&moment.event.name()) {
+            names.push(moment.event.name());
+        }
+    }
     names
 }
 
@@ -251,8 +255,8 @@ mod tests {
         let moments = [
             moment(3.9, Event::Left),
             moment(4.1, Event::Snapshot),
-            moment(4.2, Event::Snapshot),
-            moment(5.9, Event::Log),
+            moment(5.8, Event::Log),
+            moment(5.9, Event::Snapshot),
             moment(6.0, Event::Expired),
         ];
         assert_eq!(around(&moments, 5), ["a snapshot begins", "a log begins"]);
