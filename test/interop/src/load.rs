@@ -251,7 +251,7 @@ impl Load {
             let (owners, trees) = match read {
                 Ok(read) => read,
                 // A session may have ended while its ephemerals were being read.
-                Err(_) if !lapsed.is_empty() && start.elapsed() < SHORT * 3 => continue,
+                Err(_) if !lapsed.is_empty() && waited < SHORT * 3 => continue,
                 Err(error) => return Err(error),
             };
             let Some(session) = owners.intersection(&lapsed).next() else {

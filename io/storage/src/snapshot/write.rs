@@ -20,8 +20,9 @@ use crate::record::SNAPSHOT_HEADER;
 use crate::temp::TempFile;
 use crate::vfs::{Vfs, VfsFile};
 
-/// Bytes after which a part of the file is synced.
-const SYNC_STEP: u64 = 8 << 20;
+/// Bytes after which a part of the file is synced: few, because a flush of the log that comes meanwhile waits until the disk
+/// has taken them.
+const SYNC_STEP: u64 = 256 << 10;
 const BUFFER: usize = 256 * 1024;
 
 /// A snapshot in the making. Dropping it removes what was written.
