@@ -379,10 +379,11 @@ impl Told {
     fn line(&self, second: u64) -> String {
         let micros = |quantile| self.latency.value_at_quantile(quantile) as f64 / 1e3;
         format!(
-            "{second:>5} s {:>12} /s   p50 {:>10} µs   p99 {:>10} µs   max {:>10} µs",
+            "{second:>5} s {:>12} /s   p50 {:>10} µs   p99 {:>10} µs   p99.9 {:>10} µs   max {:>10} µs",
             grouped(self.operations as f64, 0),
             grouped(micros(0.5), 0),
             grouped(micros(0.99), 0),
+            grouped(micros(0.999), 0),
             grouped(self.latency.max() as f64 / 1e3, 0)
         )
     }

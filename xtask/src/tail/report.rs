@@ -120,26 +120,23 @@ fn happened(seen: &Seen) -> String {
 
 /// The seconds with the longest tails, and what happened in each or in the one before.
 fn worst(seen: &Seen) -> String {
-    let tail = |second: &Second| second.p999.unwrap_or(second.p99);
     let mut seconds: Vec<&Second> = seen.seconds.iter().collect();
-    seconds.sort_by(|a, b| tail(b).total_cmp(&tail(a)));
+    seconds.sort_by(|a, b| b.p999.total_cmp(&a.p999));
     let mut text = String::from(
         "\nThe seconds with the longest tails:\n\n| second | op/s | p50, µs | p99, µs | p99.9, µs | max, µs | p99.9 ÷ p50 | what happened then or in the \
          second before |\n|---:|---:|---:|---:|---:|---:|---:|---|\n",
     );
     for second in seconds.into_iter().take(WORST) {
-        let (p999, ratio) = match second.p999 {
-            Some(p999) => (number(p999), number(second.ratio())),
-            None => ("–".to_owned(), "–".to_owned()),
-        };
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {p999} | {} | {ratio} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
             second.number,
             number(second.rate),
             number(second.p50),
             number(second.p99),
+            number(second.p999),
             number(second.max),
+            number(second.ratio()),
             around(&seen.moments, second.number).join(", ")
         );
     }
@@ -162,11 +159,10 @@ fn around(moments: &[Moment], second: u32) -> Vec<&'static str> {
 }
 
 fn chart(sitting: &Sitting<'_>, seen: &Seen) -> Chart {
-    let line = |at: usize, name: &str, value: fn(&Second) -> Option<f64>| {
-        let points = seen.seconds.iter().filter_map(|second| {
-            let value = value(second)?;
-            let spread = Spread::of(&[value]);
-            Some((f64::from(second.number) + 0.5, spread))
+    let line = |at: usize, name: &str, value: fn(&Second) -> f64| {
+        let points = seen.seconds.iter().map(|second| {
+            let spread = Spread::of(&[value(second)]);
+            (f64::from(second.number) + 0.5, spread)
         });
         Line {
             name: format!("{name}, µs"),
@@ -175,13 +171,12 @@ fn chart(sitting: &Sitting<'_>, seen: &Seen) -> Chart {
             points: points.collect(),
         }
     };
-    let mut lines = vec![
-        line(0, "p50", |second| Some(second.p50)),
-        line(2, "p99", |second| Some(second.p99)),
+    let lines = vec![
+        line(0, "p50", |second| second.p50),
+        line(2, "p99", |second| second.p99),
         line(1, "p99.9", |second| second.p999),
-        line(7, "max", |second| Some(second.max)),
+        line(7, "max", |second| second.max),
     ];
-    lines.retain(|line| !line.points.is_empty());
     // A log begins with each snapshot.
     let marks = seen
         .moments
@@ -219,7 +214,7 @@ fn json(sitting: &Sitting<'_>, origin: &Origin, seen: &Seen, whole: &Whole) -> V
     let seconds = seen.seconds.iter().map(|it| {
         json!({
             "second": it.number, "ops_per_second": it.rate, "p50_us": it.p50, "p99_us": it.p99, "p999_us": it.p999, "max_us": it.max,
-            "p999_over_p50": it.p999.map(|_| it.ratio()),
+            "p999_over_p50": it.ratio(),
         })
     });
     let moments = seen.moments.iter();

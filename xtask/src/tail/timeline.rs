@@ -13,13 +13,12 @@ pub(super) struct Second {
     pub(super) rate: f64,
     pub(super) p50: f64,
     pub(super) p99: f64,
-    /// If it is told.
-    pub(super) p999: Option<f64>,
+    pub(super) p999: f64,
     pub(super) max: f64,
 }
 
 impl Second {
-    /// From a line such as `12 s   1,234 /s   p50   100 µs   p99   200 µs   max   300 µs`.
+    /// From a line such as `12 s   1,234 /s   p50   100 µs   p99   200 µs   p99.9   250 µs   max   300 µs`.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [number, "s", rate, "/s", ..] = words[..] else {
@@ -34,14 +33,14 @@ impl Second {
             rate: value(rate)?,
             p50: of("p50")?,
             p99: of("p99")?,
-            p999: of("p99.9"),
+            p999: of("p99.9")?,
             max: of("max")?,
         })
     }
 
-    /// p99.9 over p50; over p99 when no p99.9 is told, which is less.
+    /// p99.9 over p50.
     pub(super) fn ratio(&self) -> f64 {
-        self.p999.unwrap_or(self.p99) / self.p50
+        self.p999 / self.p50
     }
 }
 
@@ -143,23 +142,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_a_second_is_read_with_and_without_p999() {
-        let line =
-            "   12 s       12,345 /s   p50        410 µs   p99      1,234 µs   max     20,001 µs";
+    fn a_line_of_a_second_is_read() {
+        let line = "   12 s       12,345 /s   p50        410 µs   p99      1,234 µs   p99.9      5,000 µs   max     20,001 µs";
         let second = Second::parse(line).unwrap();
         assert_eq!((second.number, second.rate), (11, 12_345.0));
         assert_eq!(
-            (second.p50, second.p99, second.max),
-            (410.0, 1_234.0, 20_001.0)
+            (second.p50, second.p99, second.p999, second.max),
+            (410.0, 1_234.0, 5_000.0, 20_001.0)
         );
-        assert_eq!(second.p999, None);
-        let line = line.replace("max", "p99.9 5,000 µs max");
-        let second = Second::parse(&line).unwrap();
-        assert_eq!(second.p999, Some(5_000.0));
         assert!((second.ratio() - 5_000.0 / 410.0).abs() < 1e-9);
         for line in [
             "",
-            "0 s 1 /s p50 1 µs p99 1 µs max 1 µs",
+            "0 s 1 /s p50 1 µs p99 1 µs p99.9 1 µs max 1 µs",
             "mix, 64 × 1",
             "1 s soon /s",
         ] {
