@@ -56,6 +56,10 @@ struct Shown {
 /// # Errors
 /// Something was not as promised, or the server is missing.
 pub fn run(tested: Peer, guest: Option<Peer>, rounds: u32, seed: u64) -> Result<String> {
+    // Now: a play in a network of its own reaches nobody who could send what is missing.
+    for peer in guest.into_iter().chain([tested]) {
+        peer.provide()?;
+    }
     Scene::play(
         format_args!("chaos: the client finds what {tested} loses"),
         |dir| lose(dir, tested),
