@@ -262,6 +262,14 @@ impl Ensemble {
         &self.network
     }
 
+    /// How often members have begun to look for a leader, by their logs.
+    #[must_use]
+    pub fn elections(&self) -> usize {
+        let looks = |line: &&str| line.contains("looking for a leader") || line.contains("LOOKING");
+        let of = |member: &Member| member.log().lines().filter(looks).count();
+        self.members.iter().map(of).sum()
+    }
+
     /// Whether every member is ours.
     #[must_use]
     pub fn is_pure(&self) -> bool {
