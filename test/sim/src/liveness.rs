@@ -105,7 +105,7 @@ impl World {
         }
         if core.len() < self.servers.len() {
             say!(self.around.kernel, "only {core:?} are healed");
-            self.around.check.count("I-41 with a broken minority");
+            self.around.check.heals_a_core();
             self.around.plan.patience_us *= 2;
             self.core = Some(core);
         }
@@ -167,14 +167,13 @@ impl World {
             None => {
                 say!(self.around.kernel, "— in step —");
                 self.in_step_at = Some(self.around.kernel.now());
-                self.around.check.count("I-41 progress");
-                self.around.check.expect_quiet(self.core.clone());
+                self.around.check.in_step_again(self.core.clone());
                 let quiet = self.around.plan.quiet_us;
                 self.around.kernel.after(quiet, Event::End);
             }
             Some(missing) => {
                 if self.around.kernel.now().since(since) > self.around.plan.patience_us {
-                    self.around.check.violate("I-41 progress", missing);
+                    self.around.check.still_missing(missing);
                 }
                 let delay = self.around.plan.tick_ms * 1000;
                 self.around.kernel.after(delay, Event::Look);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use zabra_sim::check::REQUIRED;
+use zabra_sim::check::required;
 use zabra_sim::faults::COUNTED;
 use zabra_sim::seeds::{self, Many, Summary};
 use zabra_sim::trace::Keeps;
@@ -75,7 +75,7 @@ const MET_MIN: u64 = 5;
 fn untested(summary: &Summary, faults: u64) -> Vec<String> {
     let counts = &summary.counts;
     let is_vacuous = |name: &&str| counts.get(name).is_none_or(|count| *count == 0);
-    let vacuous = REQUIRED.into_iter().filter(is_vacuous);
+    let vacuous = required().filter(is_vacuous);
     let mut missing: Vec<String> = vacuous.map(|name| format!("{name}: never")).collect();
     missing.extend(summary.exposure.rarer_than(MET_MIN, &COUNTED));
     if summary.faults < faults {

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::check::{Counts, Violation};
+use crate::check::{Counts, Violation, i43_determinism};
 use crate::client::Tally;
 use crate::phase::Exposure;
 use crate::plan::Plan;
@@ -115,14 +115,8 @@ pub fn run_many(many: Many) -> Summary {
 fn run_twice(plan: Plan) -> Outcome {
     let (first, _) = run_plan(plan.clone(), Keeps::Hash);
     let (mut second, _) = run_plan(plan, Keeps::Hash);
-    let invariant = "I-43 determinism";
-    *second.counts.entry(invariant).or_default() += 1;
-    if first.hash != second.hash && second.violation.is_none() {
-        second.violation = Some(Violation {
-            invariant,
-            text: format!("traces {:x?} and {:x?}", first.hash, second.hash),
-        });
-    }
+    let other = i43_determinism::same(first.hash, second.hash, &mut second.counts);
+    second.violation = second.violation.or(other);
     second
 }
 

@@ -106,9 +106,7 @@ impl Server {
                 self.start_later(around);
             }
             Err(why) => {
-                around
-                    .check
-                    .violate("I-18 no unbootable state", format!("s{}: {why}", self.sid));
+                around.check.cannot_start(self.sid, &why);
             }
         }
     }

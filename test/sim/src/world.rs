@@ -213,7 +213,7 @@ impl World {
             Event::LastBlow => self.last_blow(),
             Event::Look => self.look(),
             Event::End => {
-                self.around.check.count("I-42 no needless elections");
+                self.around.check.was_quiet();
                 self.is_over = true;
             }
         }

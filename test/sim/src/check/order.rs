@@ -1,4 +1,4 @@
-//! What is decided: one sequence of txns for all servers and all time, and the state after each.
+//! What is decided: one sequence of txns for all servers and all time, what it made of each znode, and the state after each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,9 +6,8 @@ use zabra_jute::Limits;
 use zabra_proto::txn::Payload;
 use zabra_proto::{ErrorCode, SessionId, Txn, Xid, Zxid};
 use zabra_serve::Replica;
-use zabra_zab::Entry;
 
-use super::{Verdict, Violation, fails};
+use super::{Verdict, fails, r6_txn_limit};
 use crate::event::ServerAt;
 use crate::trace::{Z, hash_of};
 
@@ -54,16 +53,17 @@ pub struct ChildChange {
 /// The sequence, and how far each server is in it.
 pub(super) struct Order {
     decided: Vec<Decided>,
-    proposed: BTreeMap<Zxid, u64>,
+    pub(super) proposed: BTreeMap<Zxid, u64>,
     paths: BTreeMap<String, Vec<Change>>,
     children: BTreeMap<String, Vec<ChildChange>>,
     owned: BTreeMap<SessionId, BTreeSet<String>>,
-    states: BTreeMap<Zxid, State>,
-    positions: Vec<usize>,
+    pub(super) states: BTreeMap<Zxid, State>,
+    pub(super) positions: Vec<usize>,
 }
 
+/// What servers behind the same txn have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct State {
+pub(super) struct State {
     digest: Option<u64>,
     sessions: u64,
     nodes: usize,
@@ -101,6 +101,13 @@ impl Order {
         self.paths.get(path).map_or(&[], Vec::as_slice)
     }
 
+    /// Version and hash of a znode's data behind a txn, if it is there.
+    pub(super) fn at(&self, path: &str, zxid: Zxid) -> Option<(i32, u64)> {
+        let changes = self.changes(path);
+        let behind = changes.partition_point(|change| change.zxid <= zxid);
+        changes.get(behind.checked_sub(1)?)?.now
+    }
+
     /// What became of a znode's children, oldest first. Of those of the root nothing is noted.
     pub(super) fn child_changes(&self, path: &str) -> &[ChildChange] {
         self.children.get(path).map_or(&[], Vec::as_slice)
@@ -120,80 +127,15 @@ impl Order {
         names
     }
 
-    /// I-2: a number stands for the same bytes wherever it turns up, and a leader makes each number once.
-    pub(super) fn proposed(&mut self, at: ServerAt, entry: &Entry, leads: bool) -> Verdict {
-        let hash = hash_of(&entry.payload);
-        let known = *self.proposed.entry(entry.zxid).or_insert(hash);
-        if known != hash {
-            let text = format!("{} has other bytes at s{}", Z(entry.zxid), at + 1);
-            return fails("I-2 integrity", text);
-        }
-        let before = self
-            .decided
-            .partition_point(|d| d.zxid.epoch() < entry.zxid.epoch());
-        let is_first = entry.zxid.counter() == 1;
-        if leads && is_first && self.positions[at] < before {
-            let text = format!(
-                "s{} begins an epoch with {} and has not applied all up to {}",
-                at + 1,
-                Z(entry.zxid),
-                Z(self.last())
-            );
-            return fails("I-6 primary integrity", text);
-        }
-        Ok(())
-    }
-
-    /// I-3: a server applies the next txn of the sequence. True if it is the first to do so.
-    pub(super) fn applied(
-        &mut self,
-        at: ServerAt,
-        zxid: Zxid,
-        payload: &[u8],
-    ) -> Result<bool, Violation> {
-        let hash = hash_of(payload);
-        let position = self.positions[at];
-        self.positions[at] += 1;
-        if let Some(there) = self.decided.get(position) {
-            if (there.zxid, there.hash) == (zxid, hash) {
-                return Ok(false);
-            }
-            let text = format!(
-                "s{} applies {} where {} was applied{}",
-                at + 1,
-                Z(zxid),
-                Z(there.zxid),
-                if there.zxid == zxid {
-                    " with other bytes"
-                } else {
-                    ""
-                }
-            );
-            return Err(Violation {
-                invariant: "I-3 prefix agreement",
-                text,
-            });
-        }
-        let last = self.last();
-        let follows = zxid.0 == last.0 + 1 || zxid.epoch() > last.epoch() && zxid.counter() == 1;
-        if position > self.decided.len() || !follows {
-            let text = format!("s{} applies {} behind {}", at + 1, Z(zxid), Z(last));
-            return Err(Violation {
-                invariant: "I-4 total order",
-                text,
-            });
-        }
-        self.decide(zxid, hash, payload)?;
-        Ok(true)
-    }
-
-    fn decide(&mut self, zxid: Zxid, hash: u64, bytes: &[u8]) -> Verdict {
+    /// A txn is the next of the sequence.
+    pub(super) fn decide(&mut self, zxid: Zxid, bytes: &[u8]) -> Verdict {
+        let hash = hash_of(bytes);
         let limits = Limits {
             value_len_max: bytes.len(),
         };
         let Ok(payload) = Payload::decode(bytes, limits) else {
             return fails(
-                "R6 validate before",
+                r6_txn_limit::VALID,
                 format!("{} cannot be decoded", Z(zxid)),
             );
         };
@@ -284,52 +226,20 @@ impl Order {
     pub(super) fn restarted(&mut self, at: ServerAt, zxid: Zxid) {
         self.positions[at] = self.decided.partition_point(|d| d.zxid <= zxid);
     }
+}
 
-    /// I-13, I-16: whoever stands behind a decided txn has the state that all others have there.
-    pub(super) fn state(&mut self, at: ServerAt, replica: &Replica) -> Verdict {
-        let zxid = replica.last_zxid();
-        if zxid != Zxid::ZERO && self.find(zxid).is_none() {
-            let text = format!(
-                "s{} has the state of {}, which nobody decided",
-                at + 1,
-                Z(zxid)
-            );
-            return fails("I-16 snapshot truth", text);
-        }
+impl State {
+    /// That of a server.
+    pub(super) fn of(replica: &Replica) -> Self {
         let mut sessions = Vec::new();
         for (session, timeout) in replica.sessions() {
             sessions.extend(session.0.to_be_bytes());
             sessions.extend(timeout.to_be_bytes());
         }
-        let state = State {
+        Self {
             digest: replica.tree.digest(),
             sessions: hash_of(&sessions),
             nodes: replica.tree.node_count(),
-        };
-        let known = *self.states.entry(zxid).or_insert(state);
-        if known != state {
-            let text = format!(
-                "s{} has {state:?} behind {}, others {known:?}",
-                at + 1,
-                Z(zxid)
-            );
-            return fails("I-13 equal state", text);
-        }
-        if let Some((alarm, _)) = replica.alarm() {
-            return fails("I-13 equal state", format!("s{}: {alarm:?}", at + 1));
-        }
-        Ok(())
-    }
-}
-
-/// I-28: each ephemeral's owner is among the sessions.
-pub(super) fn owners(at: ServerAt, replica: &Replica) -> Verdict {
-    for owner in replica.tree.ephemeral_owners() {
-        if !replica.sessions().contains_key(&owner) {
-            let zxid = Z(replica.last_zxid());
-            let text = format!("s{} at {zxid}: {owner} owns ephemerals and is gone", at + 1);
-            return fails("I-28 ephemeral has owner", text);
         }
     }
-    Ok(())
 }

@@ -1,52 +1,20 @@
 //! I-44: what a run of many seeds must have put to the test, for its silence to mean something.
 
-/// Premises that must have held, each at least once. Some are no invariant but a situation that worlds must get into.
-pub const REQUIRED: [&str; 53] = [
-    "I-1 one leader",
-    "I-2 integrity",
-    "I-3 prefix agreement",
-    "I-4 total order",
-    "I-5 primary order",
-    "I-6 primary integrity",
-    "I-7 leader completeness",
-    "I-8 commit needs disks",
-    "I-9 commit is for ever",
-    "I-10 sync result",
-    "I-11 epochs",
-    "I-12 votes tell the truth",
-    "I-13 equal state",
-    "I-14 recovery",
-    "I-15 contiguity",
-    "I-16 snapshot truth",
-    "I-17 replay law",
-    "I-18 no unbootable state",
-    "I-21 sequential names",
-    "I-22 no acknowledged write lost",
-    "I-24 sync sees all that was told",
-    "I-25 reads are of a state",
-    "I-26 session order",
-    "I-26 writes in their order",
-    "I-27 staleness bound",
-    "I-28 ephemeral has owner",
-    "I-29 lease",
-    "I-30 one owner",
-    "I-31 told on time",
-    "I-32 at most one event",
-    "I-33 event before data",
-    "I-34 event order",
-    "I-35 no event missed by moving",
-    "I-41 progress",
-    "I-41 with a broken minority",
-    "I-42 no needless elections",
-    "P20 nothing out of order",
-    "P48 disk lost",
-    "P59 elected by a quorum",
-    "P59 no storm of votes",
-    "P127 an epoch has its numbers",
-    "R1 ack needs the disk",
+use super::invariants::INVARIANTS;
+use super::{p20_nothing_out_of_order, p48_disk_lost, p59_elections, p127_epoch_length};
+use super::{r1_durable_first, servers};
+
+/// What must have happened besides the premises of invariants: other properties, and situations that worlds must get into.
+const BESIDES: [&str; 17] = [
+    p20_nothing_out_of_order::NAME,
+    p48_disk_lost::NAME,
+    p59_elections::ELECTED,
+    p59_elections::NO_STORM,
+    p127_epoch_length::NAME,
+    r1_durable_first::ACK,
     "disk failed",
-    "snapshot installed",
-    "truncation",
+    servers::SNAPSHOT_INSTALLED,
+    servers::TRUNCATION,
     "model: accept",
     "model: cut",
     "model: deliver",
@@ -56,3 +24,9 @@ pub const REQUIRED: [&str; 53] = [
     "model: propose",
     "model: recover",
 ];
+
+/// Premises that must have held, each at least once.
+pub fn required() -> impl Iterator<Item = &'static str> {
+    let premises = INVARIANTS.iter().flat_map(|invariant| invariant.premises);
+    premises.chain(&BESIDES).copied()
+}

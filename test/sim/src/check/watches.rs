@@ -1,9 +1,8 @@
-//! Watch events, held against what was decided.
+//! What watches must tell, by what was decided (I-32 to I-35).
 
-use zabra_proto::{EventKind, SessionId, Zxid};
+use zabra_proto::{EventKind, Zxid};
 
-use super::{Checker, fails};
-use crate::trace::Z;
+use super::Checker;
 
 /// What a client watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +17,11 @@ pub enum WatchKind {
 
 impl Checker {
     /// The first txn behind `since` that a watch must tell of.
-    fn trigger(&self, (path, kind): (&str, WatchKind), since: Zxid) -> Option<(Zxid, EventKind)> {
+    pub(super) fn trigger(
+        &self,
+        (path, kind): (&str, WatchKind),
+        since: Zxid,
+    ) -> Option<(Zxid, EventKind)> {
         let changes = self.order.changes(path);
         let from = changes.partition_point(|change| change.zxid <= since);
         let of_node = changes.get(from..).unwrap_or_default();
@@ -42,47 +45,6 @@ impl Checker {
             .into_iter()
             .flatten()
             .min_by_key(|(zxid, _)| *zxid)
-    }
-
-    /// A client gets a reply while it watches: what changed up to there, it must have been told before (I-33, I-35).
-    pub fn watched(
-        &mut self,
-        session: SessionId,
-        watch: (&str, WatchKind),
-        since: Zxid,
-        up_to: Zxid,
-    ) {
-        self.count("I-33 event before data");
-        if let Some((zxid, kind)) = self.trigger(watch, since)
-            && zxid <= up_to
-        {
-            let text = format!(
-                "{session} watches {watch:?} since {}, hears of {} and not of the {kind:?} of {}",
-                Z(since),
-                Z(up_to),
-                Z(zxid)
-            );
-            let verdict = fails("I-33 event before data", text);
-            self.judge(verdict);
-        }
-    }
-
-    /// A client is told of an event on a path; these of its watches it is for (I-32, I-36).
-    pub fn event(
-        &mut self,
-        session: SessionId,
-        path: &str,
-        event: EventKind,
-        watches: &[(WatchKind, Zxid)],
-    ) {
-        self.count("I-32 at most one event");
-        let due = |(kind, since): &(WatchKind, Zxid)| self.trigger((path, *kind), *since);
-        let is_due = watches.iter().filter_map(due).any(|(_, due)| due == event);
-        if !is_due {
-            let text = format!("{session} is told {event:?} of {path}, it watches {watches:?}");
-            let verdict = fails("I-32 at most one event", text);
-            self.judge(verdict);
-        }
     }
 
     /// What a watch has missed when it is set again in the state behind `at`, by a client that has seen all up to `seen`
@@ -116,21 +78,6 @@ impl Checker {
                 let pzxid = zxids.into_iter().flatten().max();
                 (pzxid > Some(seen)).then_some(EventKind::NodeChildrenChanged)
             }
-        }
-    }
-
-    /// A client has set its watches again, and was told of what they had missed, no more and no less.
-    pub fn caught_up(
-        &mut self,
-        session: SessionId,
-        due: &[(String, EventKind)],
-        told: &[(String, EventKind)],
-    ) {
-        self.count("I-35 no event missed by moving");
-        if due != told {
-            let text = format!("{session} missed {due:?} and is told {told:?}");
-            let verdict = fails("I-35 no event missed by moving", text);
-            self.judge(verdict);
         }
     }
 }

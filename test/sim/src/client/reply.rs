@@ -62,16 +62,9 @@ impl Client {
             self.leave(around);
             return Some(());
         }
-        if let Some(session) = self.session
-            && session.id != response.session
-        {
-            let text = format!("c{} asked for {}: {response:?}", self.at, session.id);
-            around.check.violate("I-30 one owner", text);
-        }
-        let is_known = self.session.is_some();
-        if is_known {
-            around.check.count("I-30 one owner");
-        }
+        let had = self.session.map(|session| session.id);
+        let is_known = had.is_some();
+        around.check.granted(had, response.session);
         say!(
             around.kernel,
             "c{} has session {}",
@@ -99,38 +92,21 @@ impl Client {
             return self.on_event(header, &mut r, session, around);
         }
         if header.error == ErrorCode::SESSION_MOVED {
-            let text = format!("{session} is told that it has moved, and stays");
-            around.check.violate("I-30 one owner", text);
+            around.check.moved_and_stays(session);
         }
         let conn = self.conn.as_mut()?;
         let Some((xid, asked, floor)) = conn.asked.pop_front() else {
-            let text = format!("{session} is told #{} and asked nothing", header.xid.0);
-            around.check.violate("I-26 session order", text);
+            around.check.answers_nothing(session, header.xid);
             return Some(());
         };
         let required = conn.required.pop_front().unwrap_or_default();
         if conn.to < around.plan.voters {
             around.check.showed(conn.to, header.zxid, required);
         }
-        around.check.count("I-26 session order");
-        if xid != header.xid.0 || header.zxid < conn.last {
-            let text = format!(
-                "{session} asked #{xid} and is told #{} at {} after {}",
-                header.xid.0,
-                Z(header.zxid),
-                Z(conn.last)
-            );
-            around.check.violate("I-26 session order", text);
-        }
+        let said = (header.xid, header.zxid);
+        around.check.answers_in_order(session, xid, said, conn.last);
         conn.last = header.zxid;
-        if header.zxid < self.seen {
-            let text = format!(
-                "{session} has seen {} and is told {}",
-                Z(self.seen),
-                Z(header.zxid)
-            );
-            around.check.violate("I-25 reads never go back", text);
-        }
+        around.check.sees(session, self.seen, header.zxid);
         self.seen = self.seen.max(header.zxid);
         conn.watches.check(session, header.zxid, &mut around.check);
         around.check.answered_on(session, header.zxid);
@@ -275,12 +251,8 @@ impl Client {
         let event = WatcherEvent::decode(r).ok()?;
         let conn = self.conn.as_mut()?;
         if header.zxid != NO_ZXID {
-            around.check.count("I-34 event order");
-            if header.zxid < conn.event {
-                let (path, zxid, last) = (&event.path, Z(header.zxid), Z(conn.event));
-                let text = format!("{session} hears of {path} at {zxid} after {last}");
-                around.check.violate("I-34 event order", text);
-            }
+            let check = &mut around.check;
+            check.event_behind(session, &event.path, header.zxid, conn.event);
             conn.event = header.zxid;
         }
         let moving = conn.moving.as_mut().map(|moving| {

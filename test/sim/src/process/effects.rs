@@ -156,19 +156,9 @@ impl Process {
         let now = self.now(around);
         say!(around.kernel, "s{} applies {}", self.sid, Z(commit.zxid));
         let flushed = self.files.log.last_flushed();
-        if commit.zxid > flushed {
-            let text = format!(
-                "s{} applies {} and has flushed {}",
-                self.sid,
-                Z(commit.zxid),
-                Z(flushed)
-            );
-            return around.check.violate("applied ≤ flushed", text);
-        }
         let last = self.replica.last_zxid();
-        if commit.zxid <= last {
-            let text = format!("s{} applies {} after {}", self.sid, Z(commit.zxid), Z(last));
-            return around.check.violate("I-5 order", text);
+        if !around.check.may_apply(self.at, commit.zxid, flushed, last) {
+            return;
         }
         self.clients.apply(&mut self.replica, commit, now.mono);
         self.txns_since_snapshot += 1;
@@ -225,8 +215,7 @@ impl Process {
     /// What the effect relies on: all that was appended is durable.
     fn require_durable(&mut self, what: &str, around: &mut Surroundings) {
         if self.is_flushing || !self.batch.is_empty() {
-            let text = format!("s{}: {what} while appended txns are not durable", self.sid);
-            around.check.violate("R1 order of durability", text);
+            around.check.relies_on_undurable(self.at, what);
         }
     }
 }

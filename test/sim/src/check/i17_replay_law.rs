@@ -16,6 +16,8 @@ use super::{Verdict, fails};
 use crate::start::tree_options;
 use crate::trace::Z;
 
+pub(super) const NAME: &str = "I-17 replay law";
+
 /// Every decided txn.
 #[derive(Default)]
 pub(super) struct Replays {
@@ -56,7 +58,7 @@ impl Replays {
                 twice.node_count(),
                 twice.digest()
             );
-            return fails("I-17 replay law", text);
+            return fails(NAME, text);
         }
         Ok(())
     }

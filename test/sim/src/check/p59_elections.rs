@@ -1,4 +1,4 @@
-//! Who leads was elected: a quorum has said so, all in one round (P59).
+//! P59: who leads was elected: a quorum has said so, all in one round. And votes settle.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,6 +8,9 @@ use zabra_proto::Sid;
 use super::{Verdict, fails};
 use crate::event::ServerAt;
 use crate::kernel::Micros;
+
+pub(super) const ELECTED: &str = "P59 elected by a quorum";
+pub(super) const NO_STORM: &str = "P59 no storm of votes";
 
 /// Who ever spoke for whom, by round.
 pub(super) struct Elections {
@@ -56,7 +59,7 @@ impl Elections {
         *count += 1;
         if *count > SAID_MAX {
             let text = format!("s{} tells s{to} {count} votes in a tick", at + 1);
-            return fails("P59 no storm of votes", text);
+            return fails(NO_STORM, text);
         }
         Ok(())
     }
@@ -73,7 +76,7 @@ impl Elections {
                 "s{me} leads, for whom {most} of {} spoke in round {round}",
                 self.voters
             );
-            return fails("P59 elected by a quorum", text);
+            return fails(ELECTED, text);
         }
         Ok(())
     }

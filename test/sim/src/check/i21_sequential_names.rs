@@ -2,6 +2,8 @@
 
 use super::{Verdict, fails};
 
+pub(super) const NAME: &str = "I-21 sequential names";
+
 /// The last number that was given out under the one znode where clients ask for sequential names.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -17,10 +19,9 @@ impl Names {
         let number: i64 = path.strip_prefix(PREFIX)?.parse().ok()?;
         let before = self.last.replace(number);
         Some(match before {
-            Some(before) if number <= before => fails(
-                "I-21 sequential names",
-                format!("{path} is created behind {before}"),
-            ),
+            Some(before) if number <= before => {
+                fails(NAME, format!("{path} is created behind {before}"))
+            }
             _ => Ok(()),
         })
     }

@@ -10,6 +10,8 @@ use crate::kernel::Micros;
 use crate::plan::Plan;
 use crate::trace::Z;
 
+pub(super) const NAME: &str = "I-27 staleness bound";
+
 /// What had been decided when.
 pub(super) struct Freshness {
     plan: Plan,
@@ -69,7 +71,7 @@ impl Freshness {
                 Z(required),
                 self.bound_us() / 1000
             );
-            return fails("I-27 staleness bound", text);
+            return fails(NAME, text);
         }
         Ok(())
     }

@@ -7,13 +7,15 @@ use zabra_proto::{SessionId, Zxid};
 use super::{Checker, fails};
 use crate::trace::Z;
 
+pub(super) const NAME: &str = "I-31 told on time";
+
 /// By which txn each session ended.
 pub(super) type Closed = BTreeMap<SessionId, Zxid>;
 
 impl Checker {
     /// A client got an answer on its session, in the state behind this txn.
     pub fn answered_on(&mut self, session: SessionId, zxid: Zxid) {
-        self.count("I-31 told on time");
+        self.count(NAME);
         if let Some(closed) = self.closed.get(&session)
             && zxid > *closed
         {
@@ -22,7 +24,7 @@ impl Checker {
                 Z(*closed),
                 Z(zxid)
             );
-            let verdict = fails("I-31 told on time", text);
+            let verdict = fails(NAME, text);
             self.judge(verdict);
         }
     }
