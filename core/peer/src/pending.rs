@@ -5,9 +5,11 @@
 //! transaction that made it is applied, it goes.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use zabra_mutant::{self as mutant, Mutant};
 use zabra_proto::{Acl, SessionId, StatPersisted, Zxid};
 use zabra_tree::{AclId, DataTree, node_digest};
@@ -47,12 +49,14 @@ pub struct PendingNode {
     pub acl: PendingAcl,
     /// Its data.
     pub data: PendingData,
-    /// Its share of the tree digest.
-    pub digest: u64,
+    /// Its part in the tree digest.
+    pub digest: u32,
 }
 
+/// What the newest pending transaction of a path makes of it.
 #[derive(Debug, Clone)]
 struct Change {
+    path: Box<str>,
     zxid: Zxid,
     /// `None`: it will be gone.
     node: Option<PendingNode>,
@@ -60,12 +64,16 @@ struct Change {
 
 /// The overlay.
 ///
-/// Invariant: `by_path[p].zxid` is in `order` with `p`; `owned` lists exactly the paths whose pending record has an owner.
+/// Invariant: for each change in `changes` its zxid and its path's hash are in `order`; `owned` lists exactly the paths
+/// whose change has an owner.
 #[derive(Debug, Default)]
 pub struct PendingChanges {
-    by_path: HashMap<Arc<str>, Change>,
-    order: VecDeque<(Zxid, Arc<str>)>,
-    owned: HashMap<SessionId, BTreeSet<Arc<str>>>,
+    changes: HashTable<Change>,
+    hasher: DefaultHashBuilder,
+    /// What each transaction changed, by the hash of the path. With the zxid that is enough: two paths of one hash that
+    /// one transaction changed are forgotten together.
+    order: VecDeque<(Zxid, u64)>,
+    owned: HashMap<SessionId, BTreeSet<Box<str>>>,
     /// The tree digest after the newest pending change; `None` if nothing is pending.
     tree_digest: Option<u64>,
     /// What to put back if the multi that is being prepared fails.
@@ -74,7 +82,8 @@ pub struct PendingChanges {
 
 #[derive(Debug)]
 struct Undo {
-    records: Vec<(Arc<str>, Option<Change>)>,
+    /// The path, and what was pending for it before.
+    records: Vec<(Box<str>, Option<Change>)>,
     order_len: usize,
     tree_digest: Option<u64>,
 }
@@ -83,21 +92,16 @@ impl PendingChanges {
     /// The znode as it will be; `None` if there will be none.
     #[must_use]
     pub fn node(&self, tree: &DataTree, path: &str) -> Option<PendingNode> {
-        if let Some(change) = self.by_path.get(key(path)) {
+        if let Some(change) = self.change(key(path)) {
             return change.node.clone();
         }
         let id = tree.find(path)?;
-        let stat = tree.persisted(id);
         Some(PendingNode {
-            stat,
+            stat: tree.persisted(id),
             children: tree.child_count(id),
             acl: PendingAcl::Tree(tree.acl_id(id)),
             data: PendingData::Tree,
-            digest: if tree.digest().is_some() {
-                node_digest(key(path), tree.data(id), &stat)
-            } else {
-                0
-            },
+            digest: tree.digest_of(id),
         })
     }
 
@@ -143,28 +147,60 @@ impl PendingChanges {
         self.tree_digest.or_else(|| tree.digest())
     }
 
-    fn shift_digest(&mut self, tree: &DataTree, before: u64, after: u64) {
-        let digest = self.tree_digest(tree);
-        self.tree_digest = digest.map(|digest| digest.wrapping_sub(before).wrapping_add(after));
+    fn shift_digest(&mut self, tree: &DataTree, before: u32, after: u32) {
+        let shift = u64::from(after).wrapping_sub(before.into());
+        self.tree_digest = self.tree_digest(tree).map(|sum| sum.wrapping_add(shift));
+    }
+
+    fn hash(&self, path: &str) -> u64 {
+        self.hasher.hash_one(path)
+    }
+
+    fn change(&self, path: &str) -> Option<&Change> {
+        if self.changes.is_empty() {
+            return None;
+        }
+        self.changes
+            .find(self.hash(path), |change| *change.path == *path)
     }
 
     fn record(&mut self, zxid: Zxid, path: &str, node: Option<PendingNode>) {
-        let path: Arc<str> = path.into();
         let owner = node.as_ref().and_then(owner_of);
-        let change = Change { zxid, node };
-        let before = self.by_path.insert(Arc::clone(&path), change);
+        let hash = self.hash(path);
+        let path_kept = path.into();
+        let before = self.put_change(
+            hash,
+            Change {
+                path: path_kept,
+                zxid,
+                node,
+            },
+        );
         let owner_before = before.as_ref().and_then(Change::owner);
         if owner != owner_before {
-            self.disown(owner_before, &path);
-            self.own(owner, &path);
+            self.disown(owner_before, path);
+            self.own(owner, path);
         }
         if before.as_ref().is_some_and(|change| change.zxid == zxid) {
             return;
         }
         if let Some(undo) = &mut self.undo {
-            undo.records.push((Arc::clone(&path), before));
+            undo.records.push((path.into(), before));
         }
-        self.order.push_back((zxid, path));
+        self.order.push_back((zxid, hash));
+    }
+
+    /// The change that was in its place.
+    fn put_change(&mut self, hash: u64, change: Change) -> Option<Change> {
+        let is_it = |other: &Change| other.path == change.path;
+        let rehash = |other: &Change| self.hasher.hash_one(&*other.path);
+        match self.changes.entry(hash, is_it, rehash) {
+            Entry::Occupied(mut place) => Some(std::mem::replace(place.get_mut(), change)),
+            Entry::Vacant(place) => {
+                place.insert(change);
+                None
+            }
+        }
     }
 
     /// Starts to remember what changes, for a multi that may fail.
@@ -190,28 +226,24 @@ impl PendingChanges {
         self.order.truncate(undo.order_len);
         self.tree_digest = undo.tree_digest;
         for (path, before) in undo.records {
-            self.forget(&path);
+            let hash = self.hash(&path);
+            self.forget(hash, |change| change.path == path);
             if let Some(change) = before {
                 self.own(change.owner(), &path);
-                self.by_path.insert(path, change);
+                self.put_change(hash, change);
             }
         }
     }
 
     /// Forgets what the transactions up to this number changed: it is in the tree.
     pub fn applied(&mut self, zxid: Zxid) {
-        while let Some((made_by, path)) = self.order.pop_front_if(|(z, _)| *z <= zxid) {
-            if self
-                .by_path
-                .get(&path)
-                .is_some_and(|change| change.zxid == made_by)
-            {
-                self.forget(&path);
-            }
+        while let Some((made_by, hash)) = self.order.pop_front_if(|(z, _)| *z <= zxid) {
+            // A later transaction may have changed it again.
+            self.forget(hash, |change| change.zxid == made_by);
         }
         if self.order.is_empty() {
             assert!(
-                self.by_path.is_empty(),
+                self.changes.is_empty(),
                 "a pending change of no transaction stayed (P99)"
             );
             debug_assert!(self.owned.is_empty());
@@ -219,15 +251,17 @@ impl PendingChanges {
         }
     }
 
-    fn forget(&mut self, path: &str) {
-        let owner = self.by_path.remove(path).as_ref().and_then(Change::owner);
-        self.disown(owner, path);
+    fn forget(&mut self, hash: u64, is_it: impl FnMut(&Change) -> bool) {
+        if let Ok(place) = self.changes.find_entry(hash, is_it) {
+            let (change, _) = place.remove();
+            self.disown(change.owner(), &change.path);
+        }
     }
 
-    fn own(&mut self, owner: Option<SessionId>, path: &Arc<str>) {
+    fn own(&mut self, owner: Option<SessionId>, path: &str) {
         if let Some(owner) = owner {
             let owned = self.owned.entry(owner).or_default();
-            owned.insert(Arc::clone(path));
+            owned.insert(path.into());
         }
     }
 
@@ -245,18 +279,15 @@ impl PendingChanges {
     /// The ephemerals that a session will own, sorted: those of the tree that no pending change touches, and those of
     /// which the newest pending change says so (P77).
     #[must_use]
-    pub fn ephemerals(&self, tree: &DataTree, session: SessionId) -> Vec<Arc<str>> {
+    pub fn ephemerals(&self, tree: &DataTree, session: SessionId) -> Vec<String> {
         if mutant::on(Mutant::PendingEphemeralsMissed) {
-            return tree
-                .ephemerals(session)
-                .into_iter()
-                .map(Into::into)
-                .collect();
+            return tree.ephemerals(session);
         }
-        let pending = self.owned.get(&session).into_iter().flatten().cloned();
+        let pending = self.owned.get(&session).into_iter().flatten();
+        let pending = pending.map(|path| String::from(&**path));
         let settled = tree.ephemerals(session).into_iter();
-        let settled = settled.filter(|path| !self.by_path.contains_key(path.as_str()));
-        let mut paths: Vec<Arc<str>> = settled.map(Into::into).chain(pending).collect();
+        let settled = settled.filter(|path| self.change(path).is_none());
+        let mut paths: Vec<String> = settled.chain(pending).collect();
         paths.sort_unstable();
         paths
     }

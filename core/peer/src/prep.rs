@@ -233,7 +233,7 @@ impl Draft<'_> {
         {
             return Txn::CloseSession(None);
         }
-        let paths = paths.iter().map(|p| Text::Owned((**p).into())).collect();
+        let paths = paths.into_iter().map(Text::Owned).collect();
         Txn::CloseSession(Some(CloseSessionTxn { paths }))
     }
 

@@ -41,9 +41,10 @@ pub fn validate(path: &str) -> Result<(), PathError> {
     if names.ends_with('/') {
         return Err(PathError::TrailingSlash);
     }
-    if !is_plain(names)
-        && let Some(bad) = names.chars().find(|c| is_refused(*c))
-    {
+    if is_plain(path) {
+        return Ok(());
+    }
+    if let Some(bad) = names.chars().find(|c| is_refused(*c)) {
         return Err(PathError::BadCharacter(bad));
     }
     for name in names.split('/') {
@@ -56,12 +57,14 @@ pub fn validate(path: &str) -> Result<(), PathError> {
     Ok(())
 }
 
-/// Whether there is nothing but printable ASCII, as almost always. Looks at every byte, since the compiler takes many at
-/// a time then.
-fn is_plain(names: &str) -> bool {
-    let bytes = names.bytes();
-    bytes.fold(true, |is_plain, byte| {
-        is_plain & matches!(byte, b' '..=b'~')
+/// Whether there is nothing but printable ASCII, and no name begins with a dot or is empty: almost always, and then all
+/// is well. Looks at every byte, since the compiler takes many at a time then.
+fn is_plain(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    let pairs = bytes.iter().zip(bytes.iter().skip(1));
+    pairs.fold(true, |is_plain, (before, byte)| {
+        let begins_badly = (*before == b'/') & ((*byte == b'/') | (*byte == b'.'));
+        is_plain & (*byte >= b' ') & (*byte <= b'~') & !begins_badly
     })
 }
 

@@ -2,9 +2,10 @@
 
 use zabra_proto::StatPersisted;
 
-/// The znode's part in the digest of the tree. The root's path is `""`; what lies below `/zookeeper` counts nothing.
+/// The znode's part in the digest of the tree, which is the sum of them. The root's path is `""`; what lies below
+/// `/zookeeper` counts nothing.
 #[must_use]
-pub fn node_digest(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -> u64 {
+pub fn node_digest(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -> u32 {
     if path.starts_with("/zookeeper/") {
         return 0;
     }
@@ -20,7 +21,7 @@ pub fn node_digest(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -> u64
     fields[52..].copy_from_slice(&stat.ephemeral_owner.to_be_bytes());
     let path = path.strip_suffix('/').unwrap_or(path).as_bytes();
     let data = data.unwrap_or_default();
-    u64::from(crc(path, data, &fields))
+    crc(path, data, &fields)
 }
 
 /// What is checked in one piece at most: most znodes are.
@@ -70,11 +71,7 @@ mod tests {
             let data = vec![7; len];
             let whole = [path.as_bytes(), &data, &fields].concat();
             let expected = crc32fast::hash(&whole);
-            assert_eq!(
-                node_digest(&path, Some(&data), &stat),
-                u64::from(expected),
-                "{len}"
-            );
+            assert_eq!(node_digest(&path, Some(&data), &stat), expected, "{len}");
         }
     }
 

@@ -270,7 +270,7 @@ impl DataTree {
         let path = format!("{QUOTA_PREFIX}{guard}/{STATS}");
         if let Some(NodeId(slot)) = self.find(&path) {
             self.image_touch(slot);
-            self.digest_sub(slot, &path);
+            self.digest_sub(slot);
             self.set_bytes(slot, Some(track.to_string().as_bytes()));
             self.digest_add(slot, &path);
         }

@@ -63,7 +63,7 @@ impl DataTree {
     /// Takes a childless znode out. Its ACL still has the reference.
     pub(crate) fn detach(&mut self, slot: u32, path: &str) -> Node {
         self.image_touch(slot);
-        self.digest_sub(slot, path);
+        self.digest_sub(slot);
         let extra = self.extra(slot);
         debug_assert_eq!(extra.child_count, 0);
         self.unlink_owner(&extra);
@@ -110,7 +110,7 @@ impl DataTree {
         time: WallMillis,
     ) -> i64 {
         self.image_touch(slot);
-        self.digest_sub(slot, path);
+        self.digest_sub(slot);
         let grown = self.set_bytes(slot, data);
         let node = &mut self.nodes[slot];
         node.mzxid = zxid.to_wire();
@@ -134,7 +134,7 @@ impl DataTree {
     /// Changes the extra part of a znode, with image and digest.
     pub(crate) fn change_extra(&mut self, slot: u32, path: &str, change: impl FnOnce(&mut Extra)) {
         self.image_touch(slot);
-        self.digest_sub(slot, path);
+        self.digest_sub(slot);
         change(self.extra_mut(slot));
         self.digest_add(slot, path);
     }
@@ -148,15 +148,20 @@ impl DataTree {
         &mut self.extras[node.extra]
     }
 
+    /// Puts the znode's part into the digest, after a change.
     pub(crate) fn digest_add(&mut self, slot: u32, path: &str) {
-        self.digest = self.digest.wrapping_add(self.digest_of(slot, path));
+        let digest = self.digest_computed(slot, path);
+        self.nodes[slot].digest = digest;
+        self.digest = self.digest.wrapping_add(digest.into());
     }
 
-    pub(crate) fn digest_sub(&mut self, slot: u32, path: &str) {
-        self.digest = self.digest.wrapping_sub(self.digest_of(slot, path));
+    /// Takes the znode's part out of the digest, before a change.
+    pub(crate) fn digest_sub(&mut self, slot: u32) {
+        let digest = self.nodes[slot].digest;
+        self.digest = self.digest.wrapping_sub(digest.into());
     }
 
-    fn digest_of(&self, slot: u32, path: &str) -> u64 {
+    fn digest_computed(&self, slot: u32, path: &str) -> u32 {
         if !self.options.digest_enabled {
             return 0;
         }
@@ -217,7 +222,10 @@ impl DataTree {
                 }
             }
             size += (path.len() + node.packed.data_len()) as u64;
-            digest = digest.wrapping_add(self.digest_of(slot, &path));
+            if node.digest != self.digest_computed(slot, &path) {
+                return Err(format!("{path} is noted with a digest that it has not"));
+            }
+            digest = digest.wrapping_add(node.digest.into());
         }
         let expected = (seen, size, digest, ephemerals);
         let kept = (

@@ -156,6 +156,12 @@ impl DataTree {
         self.options.digest_enabled.then_some(self.digest)
     }
 
+    /// The znode's part in it; 0 without digests.
+    #[must_use]
+    pub fn digest_of(&self, node: NodeId) -> u32 {
+        self.nodes[node.0].digest
+    }
+
     /// The znode at a path. `""` is the root as well as `/`; a malformed path names no znode.
     #[must_use]
     pub fn find(&self, path: &str) -> Option<NodeId> {
