@@ -91,6 +91,12 @@ impl Tree {
         &self.znodes
     }
 
+    /// The epoch of the newest txn in it, or around its reading.
+    #[must_use]
+    pub const fn epoch(&self) -> i64 {
+        self.last_zxid >> 32
+    }
+
     /// The digests of the newest zxid that both servers know are the same. An Apache server that has joined by SNAP tells
     /// others for a while, since it is sent a tree that changes meanwhile and applies part of the changes again.
     ///
