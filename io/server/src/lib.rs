@@ -11,6 +11,7 @@
 //! - [`audit`]: who changed what, line by line.
 //! - [`words`]: the answers to four-letter words.
 //! - [`stats`]: what is counted.
+//! - `sync`: what threads wait on, and how every order of them is tested.
 
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ pub mod net;
 pub mod run;
 pub mod seat;
 pub mod stats;
+mod sync;
 pub mod words;
 
 pub use links::BindError;

@@ -1,8 +1,7 @@
 //! The files of the history, and who works on them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use zabra_jute::Limits;
 use zabra_proto::Zxid;
@@ -10,6 +9,8 @@ use zabra_storage::{Compression, DataDirs, MarkFile, Vfs};
 use zabra_tree::TreeOptions;
 
 use crate::links::Donor;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// How history is kept.
 #[derive(Debug, Clone, Copy)]

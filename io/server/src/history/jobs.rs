@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use thiserror::Error;
 use zabra_proto::Zxid;
@@ -12,6 +12,7 @@ use zabra_zab::Epochs;
 
 use super::{HistoryFiles, Received};
 use crate::seat::Flusher;
+use crate::sync::{Condvar, Mutex, MutexGuard, Slip, slips};
 
 /// What the thread is asked to do.
 #[derive(Debug)]
@@ -102,6 +103,9 @@ impl Jobs {
 
     /// Asks the thread to end after the jobs that wait.
     pub fn stop(&self) {
+        if slips(Slip::WorkerForgotten) {
+            return;
+        }
         self.waiting().stop = true;
         self.bell.notify_one();
     }

@@ -1,8 +1,7 @@
 //! The thread for what takes long: snapshots, purge, the durable mark, the watch over free space.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tracing::{error, info, warn};
 use zabra_proto::Zxid;
@@ -15,22 +14,24 @@ use zabra_tree::ImageWalk;
 
 use crate::history::HistoryFiles;
 use crate::seat::Mailbox;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Condvar, Instant, Mutex, MutexGuard, RwLock, Slip, slips};
 
 /// What the background thread works on.
-pub(super) struct Work {
-    pub(super) replica: Arc<RwLock<Replica>>,
-    pub(super) vfs: Arc<dyn Vfs>,
-    pub(super) dirs: DataDirs,
-    pub(super) mark: Arc<MarkFile>,
-    pub(super) compression: Compression,
+pub(crate) struct Work {
+    pub(crate) replica: Arc<RwLock<Replica>>,
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) dirs: DataDirs,
+    pub(crate) mark: Arc<MarkFile>,
+    pub(crate) compression: Compression,
     /// Whether snapshots end in the last zxid (`serializeLastProcessedZxid.enabled`).
-    pub(super) writes_last_zxid: bool,
+    pub(crate) writes_last_zxid: bool,
     /// Tells when the replica was replaced in the middle of a snapshot.
-    pub(super) replaced: Replaced,
+    pub(crate) replaced: Replaced,
     /// Whom the files are shared with, in a member of an ensemble.
-    pub(super) history: Option<Arc<HistoryFiles>>,
-    pub(super) purge_interval: Option<Duration>,
-    pub(super) snap_retain_count: usize,
+    pub(crate) history: Option<Arc<HistoryFiles>>,
+    pub(crate) purge_interval: Option<Duration>,
+    pub(crate) snap_retain_count: usize,
 }
 
 impl std::fmt::Debug for Work {
@@ -97,7 +98,7 @@ impl Background {
     }
 
     /// The thread's life.
-    pub(super) fn work(&self, work: &Work, mailbox: &Mailbox) {
+    pub(crate) fn work(&self, work: &Work, mailbox: &Mailbox) {
         let mut space_due = Instant::now();
         let mut space_low = false;
         let mut purge_due = work.purge_interval.map(|_| Instant::now());
@@ -161,7 +162,7 @@ impl Background {
     }
 
     /// Rests so long between two chunks. False when the server stops.
-    fn pause(&self, pause: Duration) -> bool {
+    pub(crate) fn pause(&self, pause: Duration) -> bool {
         let asked = self.asked();
         if asked.stop || pause.is_zero() {
             return !asked.stop;
@@ -194,7 +195,7 @@ struct Image {
 
 /// Writes a snapshot of the tree as it is now, in chunks between which the poller changes it. Its zxid, or nothing if
 /// `go_on` said no, or if the history is another one meanwhile.
-pub(super) fn write_snapshot(
+pub(crate) fn write_snapshot(
     work: &Work,
     mut go_on: impl FnMut(Duration) -> bool,
 ) -> Result<Option<Zxid>, StorageError> {
@@ -222,7 +223,7 @@ pub(super) fn write_snapshot(
         return Ok(None);
     };
     let _changing = history.map(HistoryFiles::change);
-    if history.map(HistoryFiles::generation) != generation {
+    if history.map(HistoryFiles::generation) != generation && !slips(Slip::CutUnseen) {
         // What was written goes with the writer.
         return Ok(None);
     }
@@ -260,7 +261,7 @@ fn write_image(
         chunk.clear();
         let is_last = {
             let replica = work.replica.read().unwrap_or_else(PoisonError::into_inner);
-            let is_there = work.replaced.count() == image.of;
+            let is_there = work.replaced.count() == image.of || slips(Slip::ReplacedUnseen);
             is_there.then(|| image.walk.chunk(&replica.tree, CHUNK_LEN, &mut chunk))
         };
         let Some(is_last) = is_last else {
@@ -275,6 +276,7 @@ fn write_image(
             return Ok(Some(writer));
         }
         let planned = Duration::from_secs_f64(writer.content_len() as f64 / RATE_MAX);
+        let _held = slips(Slip::ReplicaHeld).then(|| work.replica.read());
         if !go_on(planned.saturating_sub(began.elapsed())) {
             // What was written goes with the writer.
             return Ok(None);

@@ -1,7 +1,7 @@
 //! What the start of a member of an ensemble does besides that of a standalone server.
 
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+
 use std::time::Instant;
 
 use tracing::{info, warn};
@@ -14,16 +14,17 @@ use super::start::{Opened, StartError, open_dirs};
 use crate::history::{HistoryFiles, Jobs, recover_member};
 use crate::net::Poller;
 use crate::seat::{Listeners, Mailbox, Member, MemberLetter, Shared, listen};
+use crate::sync::thread::{self, JoinHandle};
 
 /// The jobs on a member's history, and the files that they work on.
 #[derive(Debug, Clone)]
-pub(super) struct History {
-    pub(super) files: Arc<HistoryFiles>,
-    pub(super) jobs: Arc<Jobs>,
+pub(crate) struct History {
+    pub(crate) files: Arc<HistoryFiles>,
+    pub(crate) jobs: Arc<Jobs>,
 }
 
 impl History {
-    pub(super) fn new(files: HistoryFiles) -> Self {
+    pub(crate) fn new(files: HistoryFiles) -> Self {
         Self {
             files: Arc::new(files),
             jobs: Arc::default(),
@@ -115,7 +116,10 @@ pub(super) fn member(
 }
 
 /// The thread of the jobs on the history.
-pub(super) fn work(history: History, shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
+pub(super) fn work<S: Send + 'static>(
+    history: History,
+    shared: Arc<Shared<S>>,
+) -> std::io::Result<JoinHandle<()>> {
     thread::Builder::new()
         .name("history".to_owned())
         .spawn(move || {

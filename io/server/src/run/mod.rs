@@ -3,9 +3,10 @@
 //! [`Server::start`] recovers the state and opens the port; [`Server::run`] holds the seat until somebody asks it to stop
 //! or the disk fails. What happens in between is in [`crate::seat`]; [`Background`] writes snapshots meanwhile.
 
-mod background;
+pub(crate) mod background;
+pub(crate) mod crew;
 mod loader;
-mod member;
+pub(crate) mod member;
 mod mend;
 mod options;
 mod start;

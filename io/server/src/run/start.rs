@@ -2,13 +2,12 @@
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, RwLock};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use thiserror::Error;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 use zabra_config::{Config, ConfigError, Mode, ThisMember};
 use zabra_peer::{Peer, Restored, RestoredHistory};
 use zabra_proto::{MonoMillis, Zxid};
@@ -19,17 +18,19 @@ use zabra_storage::{
 };
 
 use super::background::{Work, write_snapshot};
+use super::crew::Crew;
 use super::member::History;
 use super::{Background, Loader, Replaced, member, options};
 use crate::audit::AuditLog;
 use crate::history::HistoryFiles;
 use crate::links::BindError;
-use crate::net::{Admission, Interest, Listener, ListenerOptions, Poller, Source, Waker};
+use crate::net::{Admission, Interest, Listener, ListenerOptions, Poller, Source};
 use crate::seat::{
-    Desk, Doorway, Fatal, Flusher, Gathering, Handover, Held, Listeners, Mailbox, Member, Patience,
-    READ_LEN, Seat, Shared, SnapshotPlan, clock, hold,
+    Desk, Doorway, Fatal, Flusher, Gathering, Handover, Listeners, Mailbox, Member, Patience,
+    Pending, READ_LEN, Seat, Shared, SnapshotPlan, clock,
 };
 use crate::stats::{Basic, MemberStats, Metrics};
+use crate::sync::{RwLock, Waker};
 
 /// Why a server does not start.
 #[derive(Debug, Error)]
@@ -123,10 +124,8 @@ pub fn run(config: Config) -> Result<(), RunError> {
 /// A server whose port is open and whose state is loaded.
 #[derive(Debug)]
 pub struct Server {
-    shared: Arc<Shared>,
+    crew: Crew<Seat>,
     seat: Box<Seat>,
-    work: Work,
-    history: Option<History>,
     address: SocketAddr,
     lock: DirsLock,
 }
@@ -201,7 +200,7 @@ impl Server {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         Stopper {
-            shared: Arc::clone(&self.shared),
+            shared: Arc::clone(&self.crew.shared),
         }
     }
 
@@ -224,64 +223,16 @@ impl Server {
     /// Serves until it is stopped.
     pub fn run(self) -> Result<(), Fatal> {
         let Self {
-            shared,
+            crew,
             seat,
-            work,
-            history,
             address,
             lock,
         } = self;
         info!(%address, "listening for clients");
         seat.audit.started();
-        let background = thread::Builder::new()
-            .name("background".to_owned())
-            .spawn({
-                let shared = Arc::clone(&shared);
-                move || shared.background.work(&work, &shared.mailbox)
-            })?;
-        let standby = thread::Builder::new().name("standby".to_owned()).spawn({
-            let shared = Arc::clone(&shared);
-            move || {
-                if let Err(error) = take_turns(&shared, None) {
-                    // The seat is lost with this thread, and with it every connection: nothing is left to serve with.
-                    error!(%error, "the server must stop");
-                    std::process::exit(error.exit_code().into());
-                }
-            }
-        })?;
-        let jobs = history.as_ref().map(|history| Arc::clone(&history.jobs));
-        let worker = history.map(|history| member::work(history, Arc::clone(&shared)));
-        let worker = worker.transpose()?;
-        let served = take_turns(&shared, Some(seat));
-        shared.background.stop();
-        jobs.iter().for_each(|jobs| jobs.stop());
-        if served.is_ok() {
-            for thread in [standby, background].into_iter().chain(worker) {
-                // A thread that panicked has said so; the server ends anyway.
-                let _ = thread.join();
-            }
-            info!("the server has stopped");
-        }
+        let served = crew.serve(seat);
         drop(lock);
         served
-    }
-}
-
-/// The life of each of the two threads: poll with the seat, wait without it.
-fn take_turns(shared: &Shared, seat: Option<Box<Seat>>) -> Result<(), Fatal> {
-    let mut seat = seat;
-    loop {
-        let held = match seat.take() {
-            Some(seat) => hold(shared, seat)?,
-            None => match shared.handover.wait()? {
-                Some(seat) => hold(shared, seat)?,
-                None => return Ok(()),
-            },
-        };
-        if held == Held::Stopped {
-            shared.handover.close()?;
-            return Ok(());
-        }
     }
 }
 
@@ -435,10 +386,12 @@ fn assemble(config: Arc<Config>, ports: Ports, opened: Opened) -> Result<Server,
         config,
     });
     Ok(Server {
-        shared,
+        crew: Crew {
+            shared,
+            work,
+            history,
+        },
         seat: Box::new(seat),
-        work,
-        history,
         address,
         lock,
     })
@@ -570,8 +523,7 @@ fn seat(parts: SeatParts) -> Seat {
         replaced: parts.replaced,
         member: parts.member,
         effects: Vec::new(),
-        batch: Vec::new(),
-        gathering: Gathering::new(options::flush(config), now.mono),
+        pending: Pending::new(Gathering::new(options::flush(config), now.mono)),
         metrics: parts.metrics,
         snapshots: parts.snapshots,
         snapshot_runs: false,
@@ -581,7 +533,6 @@ fn seat(parts: SeatParts) -> Seat {
         last_tick,
         last_sweep: now.mono,
         patience: Patience::default(),
-        stopping: false,
         fatal: None,
         stops_by: None,
         scratch: vec![0; READ_LEN].into_boxed_slice(),

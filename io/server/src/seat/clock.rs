@@ -1,6 +1,8 @@
 //! The two clocks.
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
+#[cfg(not(shuttle))]
+use rustix::time::clock_gettime;
 use zabra_peer::Now;
 use zabra_proto::{MonoMillis, WallMillis};
 
@@ -13,6 +15,12 @@ pub fn now() -> Now {
     }
 }
 
+#[cfg(shuttle)]
+fn millis(_: ClockId) -> i64 {
+    crate::sync::now().as_millis() as i64
+}
+
+#[cfg(not(shuttle))]
 fn millis(clock: ClockId) -> i64 {
     let time = clock_gettime(clock);
     time.tv_sec * 1000 + time.tv_nsec / 1_000_000

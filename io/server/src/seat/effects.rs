@@ -1,6 +1,6 @@
 //! What the peer wants done.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::PoisonError;
 
 use zabra_peer::{Effect, Input, Now};
 use zabra_serve::{Clients, CloseReason, Replica};
@@ -8,6 +8,7 @@ use zabra_serve::{Clients, CloseReason, Replica};
 use super::member::{Around, Left};
 use super::{Record, Seat};
 use crate::stats::{Counter, Metrics};
+use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// So many effects are carried out under one write guard: then the snapshot thread may read a chunk.
 const EFFECTS_PER_GUARD: usize = 256;
@@ -62,7 +63,7 @@ impl Seat {
             }
             match effect {
                 Effect::Append { zxid, payload } => {
-                    self.batch.push(Record { zxid, payload });
+                    self.pending.batch.push(Record { zxid, payload });
                     self.snapshots.on_txn();
                 }
                 Effect::Commit(commit) => {
@@ -124,7 +125,7 @@ impl Seat {
             clients.resume(&replica, now.mono, &mut upstream)
         };
         for conn in resumed {
-            if !self.stopping && self.clients.is_readable(conn) {
+            if !self.pending.stopping && self.clients.is_readable(conn) {
                 self.doorway
                     .watch(conn, &mut self.clients, |interest| interest.read = true);
             }

@@ -4,8 +4,7 @@
 //! it *runs on*: it flushes what the new poller has gathered, without a hop through the poller, until a flush was short
 //! again or nothing is left (docs/decisions/0001-poller-round.md).
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tracing::warn;
@@ -13,6 +12,8 @@ use zabra_proto::Zxid;
 use zabra_storage::{LogError, TxnLog};
 
 use super::handover::PATIENCE;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard, Slip, slips};
 
 /// A transaction to be logged.
 #[derive(Debug, Clone)]
@@ -118,6 +119,13 @@ impl Flusher {
         for record in batch {
             log.append(record.zxid, &record.payload)?;
         }
+        if slips(Slip::ToldTooEarly) {
+            self.queue().done = batch.last().map(|record| Durable {
+                last: record.zxid,
+                took: Duration::ZERO,
+                segment_len: 0,
+            });
+        }
         let flushed = log.flush()?;
         self.slow.note(flushed.sync_took, log.segment_len());
         if rolls {
@@ -141,9 +149,18 @@ impl Flusher {
         self.slow.count.load(Ordering::Relaxed)
     }
 
-    /// Ends being the flusher, with the seat in hand.
-    pub fn end(&self) {
-        self.queue().taken = false;
+    /// Ends being the flusher, with the seat in hand. Gives back what to tell: a report that an earlier flusher left is
+    /// part of it, or it would be told behind a later one.
+    #[must_use]
+    pub fn end(&self, durable: Durable) -> Durable {
+        let mut queue = self.queue();
+        queue.taken = false;
+        if slips(Slip::ReportLeft) {
+            return durable;
+        }
+        let left = queue.done.take();
+        let took = left.map_or(durable.took, |left| left.took.max(durable.took));
+        Durable { took, ..durable }
     }
 
     /// Leaves a report for the new poller, and goes on as the flusher if flushes are long and there is something to
@@ -153,9 +170,12 @@ impl Flusher {
         let took = queue
             .done
             .map_or(durable.took, |done| done.took.max(durable.took));
-        queue.done = Some(Durable { took, ..durable });
-        if durable.took < PATIENCE || queue.waiting.is_empty() {
-            queue.taken = false;
+        let is_over = durable.took < PATIENCE || queue.waiting.is_empty();
+        if !(is_over && slips(Slip::ReportForgotten)) {
+            queue.done = Some(Durable { took, ..durable });
+        }
+        queue.taken = !is_over && !slips(Slip::TwoFlushers);
+        if is_over {
             return None;
         }
         if queue.waiting.len() <= self.batch_max {

@@ -5,14 +5,10 @@
 //! owns at a time; the lock here is held only to move it.
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::PoisonError;
+use std::time::Duration;
 
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
-};
+use crate::sync::{Instant, Mutex, MutexGuard, Slip, Timer, slips};
 
 /// After this long a flush is not waited for any more.
 pub const PATIENCE: Duration = Duration::from_micros(500);
@@ -22,7 +18,7 @@ pub const PATIENCE: Duration = Duration::from_micros(500);
 pub struct Handover<S> {
     desk: Mutex<Desk<S>>,
     /// What the standby sleeps on. It is set at most once per [`PATIENCE`], not for each flush.
-    timer: OwnedFd,
+    timer: Timer,
 }
 
 #[derive(Debug)]
@@ -42,14 +38,13 @@ struct LaidDown<S> {
 impl<S> Handover<S> {
     /// With nothing laid down.
     pub fn new() -> io::Result<Self> {
-        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
         Ok(Self {
             desk: Mutex::new(Desk {
                 laid_down: None,
                 timer_is_set: false,
                 closed: false,
             }),
-            timer,
+            timer: Timer::new()?,
         })
     }
 
@@ -66,8 +61,8 @@ impl<S> Handover<S> {
         // Whom the timer wakes wants the lock.
         drop(desk);
         match (sets_timer, at_once) {
-            (true, true) => self.set_timer(Duration::ZERO),
-            (true, false) => self.set_timer(PATIENCE),
+            (true, true) => self.timer.set(Duration::ZERO),
+            (true, false) => self.timer.set(PATIENCE),
             (false, _) => Ok(()),
         }
     }
@@ -82,7 +77,7 @@ impl<S> Handover<S> {
     /// wake-up of a thread that finds nothing to do.
     pub fn rest(&self) -> io::Result<()> {
         if std::mem::take(&mut self.desk().timer_is_set) {
-            self.disarm()?;
+            self.timer.clear()?;
         }
         Ok(())
     }
@@ -90,7 +85,7 @@ impl<S> Handover<S> {
     /// Waits as the standby until there is a seat to take; none when the server has stopped.
     pub fn wait(&self) -> io::Result<Option<S>> {
         loop {
-            self.sleep()?;
+            self.timer.sleep()?;
             let mut desk = self.desk();
             if desk.closed {
                 return Ok(None);
@@ -104,7 +99,7 @@ impl<S> Handover<S> {
                 return Ok(desk.laid_down.take().map(|laid_down| laid_down.seat));
             }
             // The timer was set for an earlier flush.
-            self.set_timer(PATIENCE.saturating_sub(waited))?;
+            self.timer.set(PATIENCE.saturating_sub(waited))?;
             desk.timer_is_set = true;
         }
     }
@@ -112,51 +107,15 @@ impl<S> Handover<S> {
     /// Ends the wait of the standby for good.
     pub fn close(&self) -> io::Result<()> {
         self.desk().closed = true;
-        self.set_timer(Duration::ZERO)
+        if slips(Slip::StandbyForgotten) {
+            return Ok(());
+        }
+        self.timer.set(Duration::ZERO)
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk<S>> {
         // Nothing in here panics while the lock is held, and a value that is moved is never half there.
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set_timer(&self, after: Duration) -> io::Result<()> {
-        // Zero would mean never.
-        let nanos = after.subsec_nanos().max(u32::from(after.as_secs() == 0));
-        self.arm(Timespec {
-            tv_sec: after.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: nanos.into(),
-        })
-    }
-
-    fn disarm(&self) -> io::Result<()> {
-        self.arm(Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        })
-    }
-
-    fn arm(&self, it_value: Timespec) -> io::Result<()> {
-        let it_interval = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        timerfd_settime(
-            &self.timer,
-            TimerfdTimerFlags::empty(),
-            &Itimerspec {
-                it_interval,
-                it_value,
-            },
-        )?;
-        Ok(())
-    }
-
-    fn sleep(&self) -> io::Result<()> {
-        match rustix::io::read(&self.timer, &mut [0; 8]) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 

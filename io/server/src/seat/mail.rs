@@ -1,11 +1,11 @@
 //! What other threads tell the poller.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::MemberLetter;
 use crate::links::LinkLetter;
-use crate::net::Waker;
+use crate::sync::{Mutex, MutexGuard, Slip, Waker, slips};
 
 /// Messages, each kept until the poller looks.
 #[derive(Debug, Default)]
@@ -44,6 +44,9 @@ impl Mailbox {
 
     pub(crate) fn post(&self, write: impl FnOnce(&mut Letters)) {
         write(&mut self.letters());
+        if slips(Slip::WakeForgotten) {
+            return;
+        }
         self.waker.wake();
     }
 
@@ -52,8 +55,13 @@ impl Mailbox {
         self.waker.wake();
     }
 
-    /// Takes the letters, after the bell rang.
+    /// Takes the letters, after the bell rang. A letter that comes meanwhile rings again.
     pub(crate) fn take(&self) -> Letters {
+        if slips(Slip::WakeNotedLate) {
+            let letters = std::mem::take(&mut *self.letters());
+            self.waker.acknowledge();
+            return letters;
+        }
         self.waker.acknowledge();
         std::mem::take(&mut *self.letters())
     }

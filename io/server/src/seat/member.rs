@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
@@ -25,6 +25,7 @@ use crate::links::{
     QuorumPort, SocketOptions, bind_patiently, spawn,
 };
 use crate::net::{Listener, Poller, Ready};
+use crate::sync::{Mutex, RwLock, RwLockWriteGuard};
 
 /// What does not change with the membership.
 #[derive(Debug, Clone)]

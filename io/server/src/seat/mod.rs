@@ -2,13 +2,13 @@
 //!
 //! A round: wait; read each ready socket once, answer its reads, hand its writes to the peer; carry out what the peer
 //! wants; send; then, with a batch to log, flush. Whoever holds the [`Seat`] is the poller. During a flush the seat can
-//! change hands ([`Handover`]), so that reads, heartbeats and the next batch go on; [`hold`] is the loop of both threads.
+//! change hands ([`Handover`]), so that reads, heartbeats and the next batch go on; `turn` is the loop of both threads.
 //! Why it is so, with figures: `docs/decisions/0001-poller-round.md`.
 //!
 //! | Here | |
 //! |---|---|
-//! | [`Handover`], [`Flusher`] | who polls, who flushes |
-//! | [`when_to_flush`] | when a flush waits for more |
+//! | [`Handover`], [`Flusher`], `turn` | who polls, who flushes |
+//! | [`when_to_flush`], `pending` | when a flush waits for more |
 //! | `doorway` | sockets of clients in and out |
 //! | `effects`, `member` | what the peer wants done; what of it only a member of an ensemble does |
 //! | `answer` | four-letter words |
@@ -23,11 +23,18 @@ mod gather;
 mod handover;
 mod mail;
 mod member;
+mod pending;
 mod snapshots;
+#[cfg_attr(
+    shuttle,
+    expect(dead_code, reason = "the model of time has one of its own")
+)]
+mod timer;
+mod turn;
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -43,9 +50,14 @@ pub use flusher::{Durable, Flusher, Record};
 pub(crate) use gather::Gathering;
 pub use gather::{FlushAt, FlushRules, Gathered, when_to_flush};
 pub use handover::{Handover, PATIENCE, Patience};
+pub(crate) use mail::Letters;
 pub use mail::Mailbox;
 pub(crate) use member::{Listeners, Member, MemberLetter, MemberOptions, listen};
+pub(crate) use pending::Pending;
 pub(crate) use snapshots::SnapshotPlan;
+#[cfg(not(shuttle))]
+pub(crate) use timer::Timer;
+pub(crate) use turn::{Seated, hear, take_turns};
 
 use crate::audit::AuditLog;
 use crate::history::Failure;
@@ -53,6 +65,7 @@ use crate::links::BindError;
 use crate::net::{ReadOutcome, Ready, Source};
 use crate::run::{Background, Replaced};
 use crate::stats::{Advanced, Basic, Counter, Metrics};
+use crate::sync::RwLock;
 
 /// Why the process must end.
 #[derive(Debug, Error)]
@@ -105,9 +118,9 @@ impl Fatal {
 
 /// What the threads of a server share.
 #[derive(Debug)]
-pub struct Shared {
+pub struct Shared<S = Seat> {
     /// Where the seat lies during a flush.
-    pub handover: Handover<Box<Seat>>,
+    pub handover: Handover<Box<S>>,
     /// The log.
     pub flusher: Flusher,
     /// Letters to the poller.
@@ -127,8 +140,7 @@ pub struct Seat {
     /// What a member of an ensemble has besides.
     pub(crate) member: Option<Box<Member>>,
     pub(crate) effects: Vec<Effect>,
-    pub(crate) batch: Vec<Record>,
-    pub(crate) gathering: Gathering,
+    pub(crate) pending: Pending,
     pub(crate) metrics: Metrics,
     pub(crate) snapshots: SnapshotPlan,
     pub(crate) snapshot_runs: bool,
@@ -139,7 +151,6 @@ pub struct Seat {
     pub(crate) last_tick: MonoMillis,
     pub(crate) last_sweep: MonoMillis,
     pub(crate) patience: Patience,
-    pub(crate) stopping: bool,
     /// Why the process must end, found in the middle of a round.
     pub(crate) fatal: Option<Fatal>,
     /// When a member stops whatever its peer does; set once it is asked to.
@@ -165,53 +176,44 @@ const PAUSE_MS_MIN: u64 = 500;
 /// So long a member may take to leave its ensemble in good order (pitfalls P68).
 const STOP_MS_MAX: u64 = 5_000;
 
-/// How holding the seat ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
-    /// The other thread has the seat.
-    Lost,
-    /// The server has stopped in good order.
-    Stopped,
-}
+impl Seated for Seat {
+    fn round(&mut self, shared: &Shared) -> Result<(), Fatal> {
+        self.poll(shared)
+    }
 
-/// Polls for as long as this thread holds the seat.
-pub fn hold(shared: &Shared, mut seat: Box<Seat>) -> Result<Held, Fatal> {
-    loop {
-        seat.round(shared)?;
-        if seat.has_stopped(shared) {
-            seat.part();
-            return Ok(Held::Stopped);
-        }
-        if !seat.is_time_to_flush(shared) {
-            continue;
-        }
-        let Some(batch) = shared.flusher.offer(&mut seat.batch) else {
-            continue;
-        };
+    fn pending(&mut self) -> &mut Pending {
+        &mut self.pending
+    }
+
+    fn is_impatient(&self) -> bool {
         // A lone client waits for this very flush: there is nobody to go on for.
-        let at_once = seat.patience.has_ended() && seat.clients.len() > 1;
-        shared.handover.lay_down(seat, at_once)?;
-        let mut durable = shared.flusher.flush(&batch)?;
-        if let Some(back) = shared.handover.pick_up() {
-            shared.flusher.end();
-            seat = back;
-            seat.on_durable(durable, shared, clock::now());
-            continue;
-        }
-        while let Some(batch) = shared.flusher.run_on(durable) {
-            shared.mailbox.ring();
-            durable = shared.flusher.flush(&batch)?;
-        }
-        shared.mailbox.ring();
-        return Ok(Held::Lost);
+        self.patience.has_ended() && self.clients.len() > 1
+    }
+
+    fn on_durable(&mut self, durable: Durable, shared: &Shared, now: Now) {
+        self.note_durable(durable, shared, now);
+    }
+
+    fn on_letters(&mut self, letters: Letters, now: Now) {
+        self.read_letters(letters, now);
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.effects.is_empty()
+    }
+
+    fn part(&mut self) {
+        self.close();
     }
 }
 
 impl Seat {
     /// One round, up to the flush.
-    fn round(&mut self, shared: &Shared) -> Result<(), Fatal> {
-        let timeout = self.timeout(shared, clock::now().mono);
+    fn poll(&mut self, shared: &Shared) -> Result<(), Fatal> {
+        let now = clock::now().mono;
         let due = self.next_tick();
+        let tick = Duration::from_millis(due.since(now));
+        let timeout = self.pending.timeout(&shared.flusher, now, tick);
         if timeout != Some(Duration::ZERO) {
             shared.handover.rest()?;
         }
@@ -228,7 +230,8 @@ impl Seat {
         }
         self.carry_out_and_send(now);
         self.take_latencies();
-        self.gathering.note(self.batch.len(), now.mono);
+        let pending = &mut self.pending;
+        pending.gathering.note(pending.batch.len(), now.mono);
         match self.fatal.take() {
             Some(fatal) => Err(fatal),
             None => Ok(()),
@@ -250,20 +253,6 @@ impl Seat {
         self.carry_out_and_send(now);
     }
 
-    /// Whether what is gathered goes to the disk now. What is held back goes by itself if nobody else is flushing.
-    fn is_time_to_flush(&mut self, shared: &Shared) -> bool {
-        let gathering = &mut self.gathering;
-        let waits = gathering.holds_back()
-            && !self.batch.is_empty()
-            && !self.stopping
-            && !gathering.is_full()
-            && (shared.flusher.is_at_work() || !gathering.wait(clock::now().mono).is_zero());
-        if !waits {
-            gathering.begin();
-        }
-        !waits
-    }
-
     pub(crate) fn take_latencies(&mut self) {
         let latencies = self.clients.latencies();
         self.metrics
@@ -280,22 +269,6 @@ impl Seat {
             .sockets
             .poller()
             .wait(&mut self.ready, timeout)?)
-    }
-
-    /// How long nothing need be done unless somebody comes.
-    fn timeout(&self, shared: &Shared, now: MonoMillis) -> Option<Duration> {
-        if !self.batch.is_empty() && (self.stopping || !self.gathering.holds_back()) {
-            return Some(Duration::ZERO);
-        }
-        if self.stopping {
-            // A flusher without the seat rings when it is done.
-            return shared.flusher.is_idle().then_some(Duration::ZERO);
-        }
-        let tick = Duration::from_millis(self.next_tick().since(now));
-        if self.batch.is_empty() || shared.flusher.is_at_work() {
-            return Some(tick);
-        }
-        Some(tick.min(self.gathering.wait(now)))
     }
 
     /// When [`Self::tick`] has something to do: every tick, when sessions expire, when silent connections are looked
@@ -331,7 +304,7 @@ impl Seat {
                 Source::Listener(number) => {
                     self.doorway.accept(number, &mut self.clients, now.mono)
                 }
-                Source::Waker => self.on_mail(shared, now),
+                Source::Waker => hear(self, shared, now),
                 Source::Signals => self.on_signal(now),
                 Source::Election(number) => self.on_election_ready(number, report, now),
                 Source::Quorum(number) => self.on_quorum_ready(number, report, now),
@@ -355,7 +328,7 @@ impl Seat {
         if !report.read {
             return;
         }
-        if self.stopping || !self.clients.is_readable(conn) {
+        if self.pending.stopping || !self.clients.is_readable(conn) {
             if report.gone {
                 self.doorway.forget(conn, &mut self.clients);
             } else {
@@ -422,9 +395,9 @@ impl Seat {
     }
 
     /// Everything up to here is on disk.
-    fn on_durable(&mut self, durable: Durable, shared: &Shared, now: Now) {
+    fn note_durable(&mut self, durable: Durable, shared: &Shared, now: Now) {
         self.patience.note(durable.took);
-        self.gathering.on_flushed(now.mono);
+        self.pending.gathering.on_flushed(now.mono);
         self.metrics
             .note(Basic::Fsync, durable.took.as_millis() as u64);
         {
@@ -442,7 +415,7 @@ impl Seat {
             .member
             .as_ref()
             .is_none_or(|member| member.is_in_step());
-        let is_free = !self.snapshot_runs && !self.stopping && may_write;
+        let is_free = !self.snapshot_runs && !self.pending.stopping && may_write;
         if is_free && self.snapshots.is_due(durable.segment_len) {
             self.snapshots.begun();
             self.snapshot_runs = true;
@@ -451,11 +424,7 @@ impl Seat {
         }
     }
 
-    fn on_mail(&mut self, shared: &Shared, now: Now) {
-        let letters = shared.mailbox.take();
-        if let Some(durable) = shared.flusher.take_done() {
-            self.on_durable(durable, shared, now);
-        }
+    fn read_letters(&mut self, letters: Letters, now: Now) {
         if let Some(low) = letters.disk_low {
             let Self {
                 peer,
@@ -491,7 +460,7 @@ impl Seat {
             // One byte for each; what they are for is said below.
             let _ = signals.read(&mut [0; 16]);
         }
-        if self.stopping || self.stops_by.is_some() {
+        if self.pending.stopping || self.stops_by.is_some() {
             warn!("a second signal ends the server at once");
             std::process::exit(1);
         }
@@ -514,23 +483,16 @@ impl Seat {
 
     /// Takes no more requests; what was taken is finished.
     pub(crate) fn finish(&mut self) {
-        if !self.stopping {
-            self.stopping = true;
+        if !self.pending.stopping {
+            self.pending.stopping = true;
             self.stops_by = None;
             self.audit.stopping();
             self.doorway.stop_listening();
         }
     }
 
-    fn has_stopped(&self, shared: &Shared) -> bool {
-        self.stopping
-            && self.batch.is_empty()
-            && self.effects.is_empty()
-            && shared.flusher.is_idle()
-    }
-
     /// Closes every connection, after what it can still be told without waiting.
-    fn part(&mut self) {
+    fn close(&mut self) {
         let now = clock::now();
         self.clients.close_all();
         self.send_links(now);

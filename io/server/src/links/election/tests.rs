@@ -12,8 +12,8 @@ use zabra_storage::{DataDirs, RealVfs};
 
 use super::*;
 use crate::links::bind::bind;
-use crate::net::Waker;
 use crate::seat::clock;
+use crate::sync::Waker;
 
 /// Far beyond what anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,108 @@
+//! Whose turn it is: the loop of the two threads of which one polls and one waits, or flushes.
+//!
+//! What is done in a round is the seat's ([`Seated`]). Here is when the seat is laid down, who has it next, who flushes,
+//! and when the server has stopped.
+
+use zabra_peer::Now;
+
+use super::{Durable, Fatal, Letters, Pending, Shared, clock};
+use crate::sync::{Slip, slips};
+
+/// What is asked of a seat. The server's is [`Seat`](super::Seat); tests of threads have one without sockets.
+pub(crate) trait Seated: Sized {
+    /// One round, up to the flush.
+    fn round(&mut self, shared: &Shared<Self>) -> Result<(), Fatal>;
+
+    /// What waits for the next flush.
+    fn pending(&mut self) -> &mut Pending;
+
+    /// Whether the other thread should not be long about taking the seat.
+    fn is_impatient(&self) -> bool;
+
+    /// Everything up to here is on disk.
+    fn on_durable(&mut self, durable: Durable, shared: &Shared<Self>, now: Now);
+
+    /// Other threads have written.
+    fn on_letters(&mut self, letters: Letters, now: Now);
+
+    /// Whether nothing is left to be done that was begun.
+    fn is_at_rest(&self) -> bool;
+
+    /// The server has stopped.
+    fn part(&mut self);
+}
+
+/// How holding the seat ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// The other thread has the seat.
+    Lost,
+    /// The server has stopped in good order.
+    Stopped,
+}
+
+/// The life of each of the two threads: poll with the seat, wait without it.
+pub(crate) fn take_turns<S: Seated>(shared: &Shared<S>, seat: Option<Box<S>>) -> Result<(), Fatal> {
+    let mut seat = seat;
+    loop {
+        let held = match seat.take() {
+            Some(seat) => hold(shared, seat)?,
+            None => match shared.handover.wait()? {
+                Some(seat) => hold(shared, seat)?,
+                None => return Ok(()),
+            },
+        };
+        if held == Held::Stopped {
+            shared.handover.close()?;
+            return Ok(());
+        }
+    }
+}
+
+/// Polls for as long as this thread holds the seat.
+fn hold<S: Seated>(shared: &Shared<S>, mut seat: Box<S>) -> Result<Held, Fatal> {
+    loop {
+        seat.round(shared)?;
+        if seat.is_at_rest() && seat.pending().is_over(&shared.flusher) {
+            seat.part();
+            return Ok(Held::Stopped);
+        }
+        if !seat.pending().is_due(&shared.flusher) {
+            continue;
+        }
+        let Some(batch) = shared.flusher.offer(&mut seat.pending().batch) else {
+            continue;
+        };
+        let at_once = seat.is_impatient();
+        let mut kept = None;
+        if slips(Slip::SeatKept) {
+            kept = Some(seat);
+        } else {
+            shared.handover.lay_down(seat, at_once)?;
+        }
+        let mut durable = shared.flusher.flush(&batch)?;
+        if let Some(back) = kept.or_else(|| shared.handover.pick_up()) {
+            durable = shared.flusher.end(durable);
+            seat = back;
+            seat.on_durable(durable, shared, clock::now());
+            continue;
+        }
+        while let Some(batch) = shared.flusher.run_on(durable) {
+            shared.mailbox.ring();
+            durable = shared.flusher.flush(&batch)?;
+        }
+        if !slips(Slip::BellForgotten) {
+            shared.mailbox.ring();
+        }
+        return Ok(Held::Lost);
+    }
+}
+
+/// Takes what other threads have left, after the bell rang. What is durable comes first: a letter may speak of it.
+pub(crate) fn hear<S: Seated>(seat: &mut S, shared: &Shared<S>, now: Now) {
+    let letters = shared.mailbox.take();
+    if let Some(durable) = shared.flusher.take_done() {
+        seat.on_durable(durable, shared, now);
+    }
+    seat.on_letters(letters, now);
+}
