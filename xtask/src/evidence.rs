@@ -17,7 +17,7 @@ use crate::workspace::Workspace;
 const PAGE: &str = "docs/evidence.md";
 
 /// The kinds of proof in their order, each with what it is.
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 9] = [
     (
         "simulation",
         "Whole ensembles in virtual time (`cargo xtask sim`): how often the premise of each check held, what faults met which \
@@ -26,6 +26,15 @@ const KINDS: [(&str, &str); 7] = [
     (
         "mutants",
         "Known mistakes, planted one by one (`cargo xtask mutants`): what saw each, after how many runs.",
+    ),
+    (
+        "threads",
+        "The server's threads in many orders, half of them random and half such as PCT chooses (`cargo xtask threads`): in how many each \
+         claim held.",
+    ),
+    (
+        "threads-mistakes",
+        "Known mistakes between threads, planted one by one: which order of its claim showed each.",
     ),
     (
         "matrix",

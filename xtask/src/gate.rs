@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::shell::{self, is_ci};
 use crate::stage::{Counts, Outcome, Stage, Tally};
 use crate::workspace::Workspace;
-use crate::{deny, fuzz, instructions, interop, mutants, sim, tidy};
+use crate::{deny, fuzz, instructions, interop, mutants, sim, threads, tidy};
 
 /// How often the planned time of a stage may pass under CI before the stage is ended.
 const PATIENCE: u64 = 3;
@@ -26,6 +26,7 @@ pub(crate) fn full() -> Vec<Stage> {
         stage("tests", 8, tests, tests_all),
         stage("simulation", 8, tests, sim::stage),
         stage("mutants", 5, tests, mutants::stage),
+        stage("threads", 4, tests, threads::stage),
         stage("release", 6, check, release),
         stage("instructions", 4, check, instructions::stage),
         stage("interop", 15, tests, interop::standalone),

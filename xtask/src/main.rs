@@ -24,6 +24,7 @@ mod shell;
 mod sim;
 mod stage;
 mod tail;
+mod threads;
 mod tidy;
 mod tools;
 mod workspace;
@@ -71,6 +72,8 @@ enum Task {
     },
     /// Run whole ensembles in virtual time, one per seed
     Sim(sim::Args),
+    /// Run the server's threads in many orders, one after the other
+    Threads(threads::Args),
     /// Plant known mistakes one by one, and look whether the tests see each
     Mutants(mutants::Args),
     /// Write what the last runs have shown to docs/evidence.md
@@ -116,6 +119,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Fuzz { target, seconds } => fuzz::report(&workspace, target.as_deref(), seconds),
         Task::Interop { args } => interop::report(&workspace, &args),
         Task::Sim(args) => sim::report(&workspace, &args),
+        Task::Threads(args) => threads::report(&workspace, &args),
         Task::Mutants(args) => mutants::report(&workspace, &args),
         Task::Evidence => evidence::report(&workspace),
         Task::Bench(args) => bench::report(&workspace, &args),

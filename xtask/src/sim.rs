@@ -103,10 +103,15 @@ fn command(workspace: &Workspace) -> Command {
 
 /// A seed that follows from the sources that are tested.
 pub(crate) fn seed_of_sources(workspace: &Workspace) -> anyhow::Result<u64> {
+    seed_of(workspace, &SOURCES)
+}
+
+/// A seed that follows from the sources in these folders.
+pub(crate) fn seed_of(workspace: &Workspace, folders: &[&str]) -> anyhow::Result<u64> {
     let mut hash = FNV_BASIS;
     for file in workspace.files()? {
         let name = workspace.relative(&file);
-        if SOURCES.iter().any(|folder| name.starts_with(folder)) {
+        if folders.iter().any(|folder| name.starts_with(folder)) {
             hash = fnv(hash, name.as_bytes());
             hash = fnv(hash, &std::fs::read(&file)?);
         }

@@ -23,6 +23,8 @@ pub mod run;
 pub mod seat;
 pub mod stats;
 mod sync;
+#[cfg(all(test, shuttle))]
+mod threads;
 pub mod words;
 
 pub use links::BindError;
