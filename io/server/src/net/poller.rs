@@ -3,6 +3,7 @@
 //! Level-triggered, since a socket is read once a round: what did not fit into the read is reported again, and no read is
 //! spent on finding a socket empty (docs/decisions/0001-poller-round.md).
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -139,7 +140,7 @@ impl Poller {
     }
 
     /// Waits until someone is ready or the time is over, and puts the reports into `ready`.
-    pub fn wait(&self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
+    pub fn wait(&self, ready: &mut VecDeque<Ready>, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = timeout.map(|timeout| Timespec {
             tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
@@ -200,7 +201,7 @@ mod tests {
     fn a_waker_ends_the_wait_until_it_is_acknowledged() {
         let poller = Poller::new().unwrap();
         let waker = Waker::new(&poller).unwrap();
-        let mut ready = Vec::new();
+        let mut ready = VecDeque::new();
         poller.wait(&mut ready, Some(Duration::ZERO)).unwrap();
         assert!(ready.is_empty());
         let other = waker.clone();

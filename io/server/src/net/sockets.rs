@@ -183,6 +183,7 @@ fn index(conn: ConnId) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::net::TcpListener;
 
     use super::*;
@@ -236,7 +237,7 @@ mod tests {
         let mut scratch = [0; 16];
         assert_eq!(sockets.read(OLD, &mut scratch), ReadOutcome::Nothing);
         drop(client);
-        let mut ready = Vec::new();
+        let mut ready = VecDeque::new();
         sockets.poller().wait(&mut ready, None).unwrap();
         assert_eq!(ready[0].source, Source::Conn(OLD));
         assert_eq!(sockets.read(OLD, &mut scratch), ReadOutcome::Ended);
@@ -250,7 +251,7 @@ mod tests {
             .watch(OLD, |interest| interest.read = false)
             .unwrap();
         client.write_all(b"get").unwrap();
-        let mut ready = Vec::new();
+        let mut ready = VecDeque::new();
         sockets
             .poller()
             .wait(&mut ready, Some(std::time::Duration::ZERO))

@@ -1,5 +1,6 @@
 //! Starting and stopping.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -536,7 +537,7 @@ fn seat(parts: SeatParts) -> Seat {
         fatal: None,
         stops_by: None,
         scratch: vec![0; READ_LEN].into_boxed_slice(),
-        ready: Vec::with_capacity(Poller::REPORTS),
+        ready: VecDeque::with_capacity(Poller::REPORTS),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! One thread at a time is the flusher. The poller becomes it by flushing its own batch. If it loses the seat meanwhile
 //! it *runs on*: it flushes what the new poller has gathered, without a hop through the poller, until a flush was short
-//! again or nothing is left (docs/decisions/0001-poller-round.md).
+//! again and little is left. So does the standby to which the poller handed a batch on
+//! (docs/decisions/0001-poller-round.md).
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tracing::warn;
 use zabra_proto::Zxid;
 use zabra_storage::{LogError, TxnLog};
 
-use super::handover::PATIENCE;
+use super::handover::{PATIENCE, WORTH_A_WAKE};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, Slip, slips};
 
@@ -163,14 +164,15 @@ impl Flusher {
         Durable { took, ..durable }
     }
 
-    /// Leaves a report for the new poller, and goes on as the flusher if flushes are long and there is something to
-    /// flush. Otherwise the caller is the flusher no more.
+    /// Leaves a report for the poller, and goes on as the flusher if there is much to flush, or flushes are long and
+    /// there is something. Otherwise the caller is the flusher no more.
     pub fn run_on(&self, durable: Durable) -> Option<Vec<Record>> {
         let mut queue = self.queue();
         let took = queue
             .done
             .map_or(durable.took, |done| done.took.max(durable.took));
-        let is_over = durable.took < PATIENCE || queue.waiting.is_empty();
+        let waiting = queue.waiting.len();
+        let is_over = waiting == 0 || durable.took < PATIENCE && waiting < WORTH_A_WAKE;
         if !(is_over && slips(Slip::ReportForgotten)) {
             queue.done = Some(Durable { took, ..durable });
         }

@@ -1,8 +1,9 @@
-//! How the seat changes hands (docs/decisions/0001-poller-round.md).
+//! How the seat, or a batch to flush, changes hands (docs/decisions/0001-poller-round.md).
 //!
-//! Before a flush the poller *lays the seat down*. If the flush was short it *picks it up* again, and nobody was woken.
-//! If it takes long a standby thread, woken by a timer, has taken it meanwhile. The seat is a value that one thread
-//! owns at a time; the lock here is held only to move it.
+//! Before a flush of its own the poller *lays the seat down*. If the flush was short it *picks it up* again, and nobody was
+//! woken. If it takes long a standby thread, woken by a timer, has taken it meanwhile. A batch that is worth a wake-up is
+//! *handed on*: the standby flushes it, and the poller keeps the seat, with all that its processor's caches hold of it. The
+//! seat is a value that one thread owns at a time; the lock here is held only to move it.
 
 use std::io;
 use std::sync::PoisonError;
@@ -12,18 +13,31 @@ use crate::sync::{Instant, Mutex, MutexGuard, Slip, Timer, slips};
 
 /// After this long a flush is not waited for any more.
 pub const PATIENCE: Duration = Duration::from_micros(500);
+/// So many transactions are worth waking the standby, which flushes them while the poller goes on. Fewer are flushed
+/// sooner than another thread gets a processor on a busy machine.
+pub const WORTH_A_WAKE: usize = 128;
 
-/// Where the seat lies while its poller flushes.
+/// Where the seat lies while its poller flushes, and a batch until the standby takes it.
 #[derive(Debug)]
-pub struct Handover<S> {
-    desk: Mutex<Desk<S>>,
-    /// What the standby sleeps on. It is set at most once per [`PATIENCE`], not for each flush.
+pub struct Handover<S, B> {
+    desk: Mutex<Desk<S, B>>,
+    /// What the standby sleeps on. For seats it is set at most once per [`PATIENCE`], not for each flush.
     timer: Timer,
 }
 
+/// What the standby has been waiting for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn<S, B> {
+    /// Poll, with this seat.
+    Poll(S),
+    /// Flush this.
+    Flush(B),
+}
+
 #[derive(Debug)]
-struct Desk<S> {
+struct Desk<S, B> {
     laid_down: Option<LaidDown<S>>,
+    handed_on: Option<B>,
     timer_is_set: bool,
     closed: bool,
 }
@@ -32,15 +46,15 @@ struct Desk<S> {
 struct LaidDown<S> {
     seat: S,
     since: Instant,
-    at_once: bool,
 }
 
-impl<S> Handover<S> {
+impl<S, B> Handover<S, B> {
     /// With nothing laid down.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             desk: Mutex::new(Desk {
                 laid_down: None,
+                handed_on: None,
                 timer_is_set: false,
                 closed: false,
             }),
@@ -48,23 +62,30 @@ impl<S> Handover<S> {
         })
     }
 
-    /// Lays the seat down, to be taken by a standby at once or when patience ends.
-    pub fn lay_down(&self, seat: S, at_once: bool) -> io::Result<()> {
+    /// Lays the seat down, to be taken by a standby when patience ends.
+    pub fn lay_down(&self, seat: S) -> io::Result<()> {
         let mut desk = self.desk();
         desk.laid_down = Some(LaidDown {
             seat,
             since: Instant::now(),
-            at_once,
         });
-        let sets_timer = at_once || !desk.timer_is_set;
-        desk.timer_is_set = true;
+        let sets_timer = !std::mem::replace(&mut desk.timer_is_set, true);
         // Whom the timer wakes wants the lock.
         drop(desk);
-        match (sets_timer, at_once) {
-            (true, true) => self.timer.set(Duration::ZERO),
-            (true, false) => self.timer.set(PATIENCE),
-            (false, _) => Ok(()),
+        match sets_timer {
+            true => self.timer.set(PATIENCE),
+            false => Ok(()),
         }
+    }
+
+    /// Gives the standby a batch, which it takes at once. There must be none before it that it has not taken.
+    pub fn hand_on(&self, batch: B) -> io::Result<()> {
+        let mut desk = self.desk();
+        debug_assert!(desk.handed_on.is_none(), "one flusher at a time");
+        desk.handed_on = Some(batch);
+        desk.timer_is_set = true;
+        drop(desk);
+        self.timer.set(Duration::ZERO)
     }
 
     /// Picks the seat up again, unless a standby has it.
@@ -74,16 +95,18 @@ impl<S> Handover<S> {
     }
 
     /// Lets the standby sleep on: the poller has the seat and nothing to flush. Setting a timer costs far less than the
-    /// wake-up of a thread that finds nothing to do.
+    /// wake-up of a thread that finds nothing to do. A batch that it has been given it does find.
     pub fn rest(&self) -> io::Result<()> {
-        if std::mem::take(&mut self.desk().timer_is_set) {
+        let mut desk = self.desk();
+        let is_given = desk.handed_on.is_some() && !slips(Slip::BatchSleptOver);
+        if !is_given && std::mem::take(&mut desk.timer_is_set) {
             self.timer.clear()?;
         }
         Ok(())
     }
 
-    /// Waits as the standby until there is a seat to take; none when the server has stopped.
-    pub fn wait(&self) -> io::Result<Option<S>> {
+    /// Waits as the standby until there is something to do; nothing when the server has stopped.
+    pub fn wait(&self) -> io::Result<Option<Turn<S, B>>> {
         loop {
             self.timer.sleep()?;
             let mut desk = self.desk();
@@ -91,12 +114,16 @@ impl<S> Handover<S> {
                 return Ok(None);
             }
             desk.timer_is_set = false;
+            if let Some(batch) = desk.handed_on.take() {
+                return Ok(Some(Turn::Flush(batch)));
+            }
             let Some(laid_down) = &desk.laid_down else {
                 continue;
             };
             let waited = laid_down.since.elapsed();
-            if laid_down.at_once || waited >= PATIENCE {
-                return Ok(desk.laid_down.take().map(|laid_down| laid_down.seat));
+            if waited >= PATIENCE {
+                let seat = desk.laid_down.take().map(|laid_down| laid_down.seat);
+                return Ok(seat.map(Turn::Poll));
             }
             // The timer was set for an earlier flush.
             self.timer.set(PATIENCE.saturating_sub(waited))?;
@@ -113,7 +140,7 @@ impl<S> Handover<S> {
         self.timer.set(Duration::ZERO)
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk<S>> {
+    fn desk(&self) -> MutexGuard<'_, Desk<S, B>> {
         // Nothing in here panics while the lock is held, and a value that is moved is never half there.
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,7 +162,7 @@ impl Patience {
         self.average_us += (took.as_secs_f64() * 1e6 - self.average_us) * WEIGHT;
     }
 
-    /// Whether the seat should be taken without waiting.
+    /// Whether a flush is worth a wake-up whatever its length.
     #[must_use]
     pub fn has_ended(self) -> bool {
         self.average_us > AT_ONCE_US
@@ -149,65 +176,69 @@ mod tests {
 
     use super::*;
 
+    type Desk = Handover<&'static str, &'static str>;
+
+    fn standby(
+        handover: &Arc<Desk>,
+    ) -> thread::JoinHandle<Option<Turn<&'static str, &'static str>>> {
+        let handover = Arc::clone(handover);
+        thread::spawn(move || handover.wait().unwrap())
+    }
+
     #[test]
     fn after_a_short_flush_the_poller_has_its_seat_again() {
-        let handover = Handover::new().unwrap();
-        handover.lay_down("seat", false).unwrap();
+        let handover = Desk::new().unwrap();
+        handover.lay_down("seat").unwrap();
         assert_eq!(handover.pick_up(), Some("seat"));
         assert_eq!(handover.pick_up(), None);
     }
 
     #[test]
     fn a_poller_that_rests_leaves_the_standby_asleep_and_the_next_flush_wakes_it() {
-        let handover = Arc::new(Handover::new().unwrap());
-        handover.lay_down("first", false).unwrap();
+        let handover = Arc::new(Desk::new().unwrap());
+        handover.lay_down("first").unwrap();
         assert_eq!(handover.pick_up(), Some("first"));
         handover.rest().unwrap();
         assert!(!handover.desk().timer_is_set);
-        let standby = thread::spawn({
-            let handover = Arc::clone(&handover);
-            move || handover.wait().unwrap()
-        });
-        handover.lay_down("second", false).unwrap();
-        assert_eq!(standby.join().unwrap(), Some("second"));
+        let standby = standby(&handover);
+        handover.lay_down("second").unwrap();
+        assert_eq!(standby.join().unwrap(), Some(Turn::Poll("second")));
     }
 
     #[test]
     fn during_a_long_flush_the_standby_takes_the_seat() {
-        for at_once in [false, true] {
-            let handover = Arc::new(Handover::new().unwrap());
-            let standby = thread::spawn({
-                let handover = Arc::clone(&handover);
-                move || handover.wait().unwrap()
-            });
-            handover.lay_down("seat", at_once).unwrap();
-            assert_eq!(standby.join().unwrap(), Some("seat"));
-            assert_eq!(handover.pick_up(), None);
-        }
+        let handover = Arc::new(Desk::new().unwrap());
+        let standby = standby(&handover);
+        handover.lay_down("seat").unwrap();
+        assert_eq!(standby.join().unwrap(), Some(Turn::Poll("seat")));
+        assert_eq!(handover.pick_up(), None);
+    }
+
+    #[test]
+    fn a_batch_that_is_handed_on_reaches_the_standby_though_the_poller_rests() {
+        let handover = Arc::new(Desk::new().unwrap());
+        handover.hand_on("batch").unwrap();
+        handover.rest().unwrap();
+        let standby = standby(&handover);
+        assert_eq!(standby.join().unwrap(), Some(Turn::Flush("batch")));
     }
 
     #[test]
     fn a_timer_that_ran_out_for_an_earlier_flush_waits_on_for_this_one() {
-        let handover = Arc::new(Handover::new().unwrap());
+        let handover = Arc::new(Desk::new().unwrap());
         for _ in 0..50 {
-            handover.lay_down("seat", false).unwrap();
+            handover.lay_down("seat").unwrap();
             assert!(handover.pick_up().is_some());
         }
-        let standby = thread::spawn({
-            let handover = Arc::clone(&handover);
-            move || handover.wait().unwrap()
-        });
-        handover.lay_down("last", false).unwrap();
-        assert_eq!(standby.join().unwrap(), Some("last"));
+        let standby = standby(&handover);
+        handover.lay_down("last").unwrap();
+        assert_eq!(standby.join().unwrap(), Some(Turn::Poll("last")));
     }
 
     #[test]
     fn the_standby_goes_home_when_the_server_stops() {
-        let handover = Arc::new(Handover::<()>::new().unwrap());
-        let standby = thread::spawn({
-            let handover = Arc::clone(&handover);
-            move || handover.wait().unwrap()
-        });
+        let handover = Arc::new(Desk::new().unwrap());
+        let standby = standby(&handover);
         handover.close().unwrap();
         assert_eq!(standby.join().unwrap(), None);
     }

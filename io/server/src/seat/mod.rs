@@ -32,6 +32,7 @@ mod snapshots;
 mod timer;
 mod turn;
 
+use std::collections::VecDeque;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ pub(crate) use doorway::Doorway;
 pub use flusher::{Durable, Flusher, Record};
 pub(crate) use gather::Gathering;
 pub use gather::{FlushAt, FlushRules, Gathered, when_to_flush};
-pub use handover::{Handover, PATIENCE, Patience};
+pub use handover::{Handover, PATIENCE, Patience, Turn, WORTH_A_WAKE};
 pub(crate) use mail::Letters;
 pub use mail::Mailbox;
 pub(crate) use member::{Listeners, Member, MemberLetter, MemberOptions, listen};
@@ -120,7 +121,7 @@ impl Fatal {
 #[derive(Debug)]
 pub struct Shared<S = Seat> {
     /// Where the seat lies during a flush.
-    pub handover: Handover<Box<S>>,
+    pub handover: Handover<Box<S>, Vec<Record>>,
     /// The log.
     pub flusher: Flusher,
     /// Letters to the poller.
@@ -156,7 +157,8 @@ pub struct Seat {
     /// When a member stops whatever its peer does; set once it is asked to.
     pub(crate) stops_by: Option<MonoMillis>,
     pub(crate) scratch: Box<[u8]>,
-    pub(crate) ready: Vec<Ready>,
+    /// Who is ready and not read yet, in turn.
+    pub(crate) ready: VecDeque<Ready>,
 }
 
 impl std::fmt::Debug for Seat {
@@ -169,6 +171,8 @@ impl std::fmt::Debug for Seat {
 
 /// How much is read from a socket at once.
 pub(crate) const READ_LEN: usize = 64 << 10;
+/// With so much to be carried out a round reads no more, so that the disk begins while the rest is read.
+const EFFECTS_MAX: usize = 512;
 /// How often silent and lingering connections are looked for.
 const SWEEP_MS: u64 = 1_000;
 /// A wake-up that is this late is the end of a pause: no scheduler keeps a thread waiting so long that is not starved.
@@ -185,9 +189,9 @@ impl Seated for Seat {
         &mut self.pending
     }
 
-    fn is_impatient(&self) -> bool {
+    fn hands_on(&self, count: usize) -> bool {
         // A lone client waits for this very flush: there is nobody to go on for.
-        self.patience.has_ended() && self.clients.len() > 1
+        self.clients.len() > 1 && (count >= WORTH_A_WAKE || self.patience.has_ended())
     }
 
     fn on_durable(&mut self, durable: Durable, shared: &Shared, now: Now) {
@@ -214,15 +218,26 @@ impl Seat {
         let due = self.next_tick();
         let tick = Duration::from_millis(due.since(now));
         let timeout = self.pending.timeout(&shared.flusher, now, tick);
-        if timeout != Some(Duration::ZERO) {
-            shared.handover.rest()?;
+        if self.ready.is_empty() {
+            if timeout != Some(Duration::ZERO) {
+                shared.handover.rest()?;
+            }
+            self.wait(timeout)?;
         }
-        self.wait(timeout)?;
         let now = clock::now();
-        if self.member.is_some() && now.mono.since(due) >= PAUSE_MS_MIN {
-            self.find_place(shared, now);
+        let late_ms = now.mono.since(due);
+        if late_ms >= PAUSE_MS_MIN {
+            warn!(
+                late_ms,
+                "this server was late; it was paused, its machine is busy, or one round took so long"
+            );
+            if self.member.is_some() {
+                // What is left of an earlier wait may lack the others.
+                self.wait(Some(Duration::ZERO))?;
+                self.find_place(shared, now);
+            }
         }
-        self.read_ready(shared, now);
+        self.read_ready(shared, now, EFFECTS_MAX);
         if self.tick_is_due(now.mono) {
             // What came while this thread could not read must be heard before anyone is declared silent (P71, P75).
             self.read_everything(shared, now)?;
@@ -244,7 +259,7 @@ impl Seat {
         let is_client = |ready: &Ready| matches!(ready.source, Source::Conn(_));
         let (clients, others) = self.ready.drain(..).partition(is_client);
         self.ready = others;
-        self.read_ready(shared, now);
+        self.read_ready(shared, now, usize::MAX);
         self.ready = clients;
         let replica = effects::read(&self.replica);
         let effects = &mut self.effects;
@@ -296,9 +311,10 @@ impl Seat {
     }
 
     /// Takes up what the poller reported.
-    fn read_ready(&mut self, shared: &Shared, now: Now) {
-        for at in 0..self.ready.len() {
-            let report = self.ready[at];
+    fn read_ready(&mut self, shared: &Shared, now: Now, effects_max: usize) {
+        while self.effects.len() < effects_max
+            && let Some(report) = self.ready.pop_front()
+        {
             match report.source {
                 Source::Conn(conn) => self.serve(conn, report, now),
                 Source::Listener(number) => {
@@ -316,7 +332,7 @@ impl Seat {
         // Each wait reports each ready socket at most once, and as many as it can hold.
         for _ in 0..=self.clients.len() / crate::net::Poller::REPORTS {
             self.wait(Some(Duration::ZERO))?;
-            self.read_ready(shared, now);
+            self.read_ready(shared, now, usize::MAX);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 
 use zabra_peer::Now;
 
-use super::{Durable, Fatal, Letters, Pending, Shared, clock};
+use super::{Durable, Fatal, Letters, Pending, Record, Shared, Turn, clock};
 use crate::sync::{Slip, slips};
 
 /// What is asked of a seat. The server's is [`Seat`](super::Seat); tests of threads have one without sockets.
@@ -16,8 +16,8 @@ pub(crate) trait Seated: Sized {
     /// What waits for the next flush.
     fn pending(&mut self) -> &mut Pending;
 
-    /// Whether the other thread should not be long about taking the seat.
-    fn is_impatient(&self) -> bool;
+    /// Whether the other thread shall flush so many, while this one polls on.
+    fn hands_on(&self, count: usize) -> bool;
 
     /// Everything up to here is on disk.
     fn on_durable(&mut self, durable: Durable, shared: &Shared<Self>, now: Now);
@@ -48,7 +48,11 @@ pub(crate) fn take_turns<S: Seated>(shared: &Shared<S>, seat: Option<Box<S>>) ->
         let held = match seat.take() {
             Some(seat) => hold(shared, seat)?,
             None => match shared.handover.wait()? {
-                Some(seat) => hold(shared, seat)?,
+                Some(Turn::Poll(seat)) => hold(shared, seat)?,
+                Some(Turn::Flush(batch)) => {
+                    run_on(shared, batch)?;
+                    continue;
+                }
                 None => return Ok(()),
             },
         };
@@ -73,29 +77,46 @@ fn hold<S: Seated>(shared: &Shared<S>, mut seat: Box<S>) -> Result<Held, Fatal> 
         let Some(batch) = shared.flusher.offer(&mut seat.pending().batch) else {
             continue;
         };
-        let at_once = seat.is_impatient();
+        if seat.hands_on(batch.len()) {
+            shared.handover.hand_on(batch)?;
+            continue;
+        }
         let mut kept = None;
         if slips(Slip::SeatKept) {
             kept = Some(seat);
         } else {
-            shared.handover.lay_down(seat, at_once)?;
+            shared.handover.lay_down(seat)?;
         }
-        let mut durable = shared.flusher.flush(&batch)?;
+        let durable = shared.flusher.flush(&batch)?;
         if let Some(back) = kept.or_else(|| shared.handover.pick_up()) {
-            durable = shared.flusher.end(durable);
             seat = back;
-            seat.on_durable(durable, shared, clock::now());
+            seat.on_durable(shared.flusher.end(durable), shared, clock::now());
             continue;
         }
-        while let Some(batch) = shared.flusher.run_on(durable) {
-            shared.mailbox.ring();
-            durable = shared.flusher.flush(&batch)?;
-        }
-        if !slips(Slip::BellForgotten) {
-            shared.mailbox.ring();
+        if let Some(batch) = report(shared, durable) {
+            run_on(shared, batch)?;
         }
         return Ok(Held::Lost);
     }
+}
+
+/// Flushes without the seat: this batch, and what gathers meanwhile.
+fn run_on<S: Seated>(shared: &Shared<S>, batch: Vec<Record>) -> Result<(), Fatal> {
+    let mut next = Some(batch);
+    while let Some(batch) = next {
+        let durable = shared.flusher.flush(&batch)?;
+        next = report(shared, durable);
+    }
+    Ok(())
+}
+
+/// Tells the poller what is durable; what to flush next, as long as this thread is the flusher.
+fn report<S: Seated>(shared: &Shared<S>, durable: Durable) -> Option<Vec<Record>> {
+    let next = shared.flusher.run_on(durable);
+    if next.is_some() || !slips(Slip::BellForgotten) {
+        shared.mailbox.ring();
+    }
+    next
 }
 
 /// Takes what other threads have left, after the bell rang. What is durable comes first: a letter may speak of it.

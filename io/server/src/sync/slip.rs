@@ -26,6 +26,8 @@ pub(crate) enum Slip {
     BellForgotten,
     /// A report that was left lies on when a later flush is told.
     ReportLeft,
+    /// Who rests puts the standby to sleep that has been given a batch.
+    BatchSleptOver,
     /// The standby is not told that the server has stopped.
     StandbyForgotten,
     /// The jobs' thread is not told.

@@ -7,15 +7,16 @@ use super::{handover, history, inbox, server, snapshots};
 use crate::sync::Slip;
 
 /// A mistake, and the claim that does not hold with it.
-const MISTAKES: [(Slip, fn()); 13] = [
+const MISTAKES: [(Slip, fn()); 14] = [
     (Slip::SeatKept, server::a_hanging_flush),
     (Slip::WakeForgotten, inbox::letters_of_three_threads),
     (Slip::WakeNotedLate, inbox::letters_of_three_threads),
-    (Slip::ToldTooEarly, server::an_impatient_poller),
+    (Slip::ToldTooEarly, server::batches_that_are_handed_on),
     (Slip::TwoFlushers, server::small_flushes_of_much),
-    (Slip::ReportForgotten, server::an_impatient_poller),
-    (Slip::BellForgotten, server::an_impatient_poller),
-    (Slip::ReportLeft, server::an_impatient_poller),
+    (Slip::ReportForgotten, server::batches_that_are_handed_on),
+    (Slip::BellForgotten, server::batches_that_are_handed_on),
+    (Slip::ReportLeft, server::batches_of_both_kinds),
+    (Slip::BatchSleptOver, server::batches_that_are_handed_on),
     (Slip::StandbyForgotten, handover::one_seat),
     (Slip::WorkerForgotten, server::jobs_beside_writes),
     (Slip::ReplicaHeld, server::snapshots_beside_writes),

@@ -64,17 +64,25 @@ pub(super) fn writes_are_answered_when_they_are_durable() {
     serve(&world, seat);
 }
 
-pub(super) fn an_impatient_poller() {
+pub(super) fn batches_that_are_handed_on() {
     let world = World::new(100);
     let mut seat = world.seat(FlushRules::AT_ONCE);
-    seat.is_impatient = true;
+    seat.hands_on = 100;
+    serve(&world, seat);
+}
+
+/// As in the world: what is worth a wake-up is handed on, and what is not is flushed by the poller.
+pub(super) fn batches_of_both_kinds() {
+    let world = World::new(100);
+    let mut seat = world.seat(FlushRules::AT_ONCE);
+    seat.hands_on = 50;
     serve(&world, seat);
 }
 
 pub(super) fn small_flushes_of_much() {
     let world = World::new(1);
     let mut seat = world.seat(FlushRules::AT_ONCE);
-    seat.is_impatient = true;
+    seat.hands_on = 50;
     serve_hasty(&world, seat);
 }
 
@@ -91,8 +99,13 @@ fn every_write_is_answered_once_when_it_is_durable_and_the_server_stops() {
 }
 
 #[test]
-fn a_standby_that_takes_the_seat_at_once_loses_nothing() {
-    in_many_orders(an_impatient_poller);
+fn a_standby_that_flushes_loses_nothing() {
+    in_many_orders(batches_that_are_handed_on);
+}
+
+#[test]
+fn a_standby_that_flushes_in_turn_with_the_poller_loses_nothing() {
+    in_many_orders(batches_of_both_kinds);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use shuttle::rand::Rng;
 use zabra_jute::Encode;
 use zabra_peer::Now;
 use zabra_proto::txn::{CreateTxn, Payload};
@@ -81,7 +82,8 @@ pub(super) struct Stool {
     pub(super) unapplied: VecDeque<(Record, u32)>,
     pub(super) next: u32,
     pub(super) told: Zxid,
-    pub(super) is_impatient: bool,
+    /// How often of a hundred times a batch is handed on.
+    pub(super) hands_on: u32,
     /// Whether a snapshot is wanted whenever there is none under way.
     pub(super) snapshots: bool,
     pub(super) snapshot_runs: bool,
@@ -155,8 +157,8 @@ impl Seated for Stool {
         &mut self.pending
     }
 
-    fn is_impatient(&self) -> bool {
-        self.is_impatient
+    fn hands_on(&self, _: usize) -> bool {
+        shuttle::rand::thread_rng().gen_ratio(self.hands_on, 100)
     }
 
     fn on_durable(&mut self, durable: Durable, shared: &Shared<Self>, now: Now) {

@@ -90,7 +90,7 @@ impl World {
             unapplied: [].into(),
             next: 1,
             told: Zxid::ZERO,
-            is_impatient: false,
+            hands_on: 0,
             snapshots: false,
             snapshot_runs: false,
             jobs_done: Arc::clone(&self.jobs_done),

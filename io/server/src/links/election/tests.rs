@@ -1,6 +1,7 @@
 //! An election port against sockets with a script: recordings of Apache's servers in both roles, and whoever else may
 //! come.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::path::Path;
@@ -86,7 +87,7 @@ impl Rig {
     }
 
     fn turn(&mut self) {
-        let mut ready = Vec::new();
+        let mut ready = VecDeque::new();
         let wait = Duration::from_millis(1);
         self.poller.wait(&mut ready, Some(wait)).unwrap();
         let (now, mut scratch) = (self.now(), vec![0; 1 << 16]);

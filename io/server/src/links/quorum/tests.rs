@@ -1,5 +1,6 @@
 //! A quorum port against sockets with a script: recordings of Apache's servers at both ends, and whoever else may come.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::time::Instant;
@@ -70,7 +71,7 @@ impl Rig {
     }
 
     fn turn(&mut self) {
-        let mut ready = Vec::new();
+        let mut ready = VecDeque::new();
         let wait = Duration::from_millis(1);
         self.poller.wait(&mut ready, Some(wait)).unwrap();
         let (now, mut scratch) = (self.now(), vec![0; 1 << 16]);
