@@ -28,6 +28,7 @@ mod liveness;
 pub mod loader;
 pub mod model;
 pub mod network;
+pub mod older;
 pub mod phase;
 pub mod plan;
 pub mod process;

@@ -4,6 +4,7 @@
 
 use crate::faults::Kind;
 use crate::network::Weather;
+use crate::older::Older;
 use crate::temper::Temper;
 
 /// The shape of a world and its faults.
@@ -65,6 +66,22 @@ pub struct Plan {
     pub epoch_len_max: u32,
     /// Session timeout that clients ask for, in ticks.
     pub timeout_ticks: (u64, u64),
+    /// How often in a thousand a client asks about znodes that not everybody may do everything to.
+    pub guarded_permille: u32,
+    /// How often in a thousand it sets a watch that stays, or takes one back.
+    pub lasting_permille: u32,
+    /// How often in a thousand it deals with containers and znodes that live for a time.
+    pub fading_permille: u32,
+    /// Time between two sweeps of those, ms.
+    pub sweep_ms: u64,
+    /// A container that never had a child goes after this, ms; 0 for never.
+    pub never_used_ms_max: i64,
+    /// Servers that behave as older releases of Apache's do.
+    pub older: Vec<Option<Older>>,
+    /// Each flush is of one txn.
+    pub flushes_singly: bool,
+    /// Clients leave servers that are only slow.
+    pub is_impatient: bool,
     /// Faults.
     pub faults: FaultPlan,
     /// When faults end, µs.
@@ -108,6 +125,16 @@ pub struct FaultPlan {
     pub core_permille: u32,
 }
 
+/// What a world may force to happen always that else happens seldom.
+pub const COINCIDENCES: [&str; 6] = [
+    "forced: flushes of one txn",
+    "forced: snapshot behind each txn",
+    "forced: segments of one flush",
+    "forced: nothing kept for a DIFF",
+    "forced: SNAP always",
+    "forced: clients that leave early",
+];
+
 impl Plan {
     /// The plan of a seed.
     #[must_use]
@@ -147,6 +174,8 @@ impl Plan {
         let calm_at_us = tick_us * rng.u64(60..=200);
         let is_long = rng.u32(0..4) == 0;
         let temper = temper.unwrap_or_else(|| Temper::draw(rng, voters));
+        // Drawn apart, so that what else a seed decides stays as it is.
+        let mut more = fastrand::Rng::with_seed(seed ^ 0x0b5e_55ed);
         let mut plan = Self {
             seed,
             temper,
@@ -180,16 +209,71 @@ impl Plan {
             clients_wait_us: 0,
             epoch_len_max: *pick(rng, &[u32::MAX - 1, u32::MAX - 1, u32::MAX - 1, 60]),
             timeout_ticks,
+            guarded_permille: *pick(&mut more, &[0, 0, 150, 500]),
+            lasting_permille: *pick(&mut more, &[0, 0, 0, 60]),
+            fading_permille: 0,
+            sweep_ms: 60_000,
+            never_used_ms_max: 0,
+            older: Vec::new(),
+            flushes_singly: false,
+            is_impatient: false,
             faults,
             calm_at_us: if is_long { calm_at_us * 2 } else { calm_at_us },
             quiet_us: 0,
             patience_us: 0,
         };
+        plan.coincide(&mut more);
         temper.shape(&mut plan, rng);
         let timeout = plan.timeout_ticks.1;
         plan.quiet_us = tick_us * 3 * timeout;
         plan.patience_us = patience(tick_us, init_limit, plan.sync_limit, timeout);
         plan
+    }
+
+    /// What else clients do, who is older, and what coincides although it seldom does (forced coincidences).
+    fn coincide(&mut self, more: &mut fastrand::Rng) {
+        self.fading_permille = *pick(more, &[0, 0, 100, 400]);
+        if self.fading_permille > 0 {
+            self.sweep_ms = self.tick_ms * *pick(more, &[1, 4, 15]);
+            let age_ms = i64::try_from(self.tick_ms * 6).unwrap_or(0);
+            self.never_used_ms_max = *pick(more, &[0, age_ms]);
+        }
+        if !self.is_standalone && more.u32(0..4) == 0 {
+            let older = |_| more.bool().then(|| Older::draw(more));
+            self.older = (0..self.servers()).map(older).collect();
+        }
+        let mut coincides = |one_in: u32| more.u32(0..one_in) == 0;
+        self.flushes_singly = coincides(10);
+        self.is_impatient = coincides(16);
+        if coincides(12) {
+            self.snapshot_every = 1;
+        }
+        if coincides(12) {
+            self.segment_len_max = 1;
+        }
+        if coincides(12) {
+            self.commit_log_count = 0;
+        }
+    }
+
+    /// Which coincidences are forced.
+    pub fn coincidences(&self) -> impl Iterator<Item = &'static str> {
+        let are = [
+            self.flushes_singly,
+            self.snapshot_every == 1,
+            self.segment_len_max == 1,
+            self.commit_log_count == 0,
+            self.always_snapshot,
+            self.is_impatient,
+        ];
+        let named = COINCIDENCES.into_iter().zip(are);
+        named.filter(|(_, is)| *is).map(|(name, _)| name)
+    }
+
+    /// How a server is older than others, if it is.
+    #[must_use]
+    pub fn older(&self, at: usize) -> Option<Older> {
+        self.older.get(at).copied().flatten()
     }
 
     /// A world for a script: nothing is random that matters, and nothing goes wrong by itself.
@@ -220,6 +304,12 @@ impl Plan {
         plan.leader_serves = true;
         plan.drift_permille = 0;
         plan.timeout_ticks = (10, 10);
+        plan.guarded_permille = 0;
+        plan.lasting_permille = 0;
+        plan.fading_permille = 0;
+        plan.older = Vec::new();
+        plan.flushes_singly = false;
+        plan.is_impatient = false;
         plan.faults = FaultPlan {
             away_us: u64::MAX / 16,
             ..FaultPlan::none()

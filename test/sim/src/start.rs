@@ -40,7 +40,7 @@ pub(crate) fn start(
     around: &mut Surroundings,
 ) -> Result<Process, String> {
     let vfs: Arc<dyn Vfs> = Arc::new(server.disk.clone());
-    let mut found = find(&vfs, &around.plan)?;
+    let mut found = find(&vfs, &around.plan, server.at)?;
     say!(
         around.kernel,
         "s{} starts: tree {}, log {}, epochs {}/{}{}",
@@ -98,9 +98,9 @@ pub(crate) fn start(
     }))
 }
 
-fn find(vfs: &Arc<dyn Vfs>, plan: &Plan) -> Result<Found, String> {
+fn find(vfs: &Arc<dyn Vfs>, plan: &Plan, at: usize) -> Result<Found, String> {
     let dirs = disk::dirs();
-    let mut loader = Loader::new(tree_options(), plan.is_standalone);
+    let mut loader = Loader::new(tree_options_of(plan, at), plan.is_standalone);
     let options = RecoverOptions::default();
     let recovered = recover(vfs, &dirs, &options, &mut loader).map_err(|e| e.to_string())?;
     let snapshot_zxid = match &recovered.start {
@@ -144,7 +144,8 @@ fn peer(server: &Server, around: &Surroundings, found: &Found) -> Peer {
         epochs: found.epochs,
         has_history: found.recovered.start != Start::Empty,
     };
-    let ensemble = ensemble_options(plan, server.sid, server.role);
+    let mut ensemble = ensemble_options(plan, server.sid, server.role);
+    ensemble.always_snapshot |= plan.older(server.at).is_some_and(|older| older.snaps);
     let peer = Peer::member(options, ensemble, &restored, history, now);
     peer.with_counter_max(plan.epoch_len_max)
 }
@@ -165,6 +166,19 @@ pub fn tree_options() -> TreeOptions {
     }
 }
 
+fn keeps_no_digest(plan: &Plan, at: usize) -> bool {
+    plan.older(at).is_some_and(|older| older.keeps_no_digest)
+}
+
+/// How the tree of a server is kept.
+#[must_use]
+pub fn tree_options_of(plan: &Plan, at: usize) -> TreeOptions {
+    TreeOptions {
+        digest_enabled: !keeps_no_digest(plan, at),
+        ..tree_options()
+    }
+}
+
 fn peer_options(plan: &Plan, at: usize) -> PeerOptions {
     PeerOptions {
         server: ServerId(u8::try_from(at + 1).unwrap_or(u8::MAX)),
@@ -175,12 +189,12 @@ fn peer_options(plan: &Plan, at: usize) -> PeerOptions {
             enforce_quota: false,
             reconfig_enabled: false,
             close_session_len_max: plan.close_session_len_max,
-            close_session_lists_paths: true,
+            close_session_lists_paths: !keeps_no_digest(plan, at),
         },
         sweep: SweepOptions {
-            interval_ms: 60_000,
+            interval_ms: plan.sweep_ms,
             deletions_max: 10_000,
-            never_used_ms_max: 0,
+            never_used_ms_max: plan.never_used_ms_max,
         },
     }
 }

@@ -97,6 +97,10 @@ impl World {
             };
             Server::new(at, role, clock)
         };
+        let mut check = Checker::new(&plan);
+        for name in plan.coincidences() {
+            check.count(name);
+        }
         let servers: Vec<Server> = (0..plan.servers()).map(server).collect();
         let clients = (0..plan.clients).map(Client::new).collect();
         Self {
@@ -105,7 +109,7 @@ impl World {
             around: Surroundings {
                 net: Network::new(plan.weather),
                 votes: ElectionLinks::default(),
-                check: Checker::new(&plan),
+                check,
                 kernel,
                 plan,
                 slow_disks: BTreeMap::new(),

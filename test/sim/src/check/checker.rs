@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use zabra_proto::Zxid;
+use zabra_proto::{SessionId, Zxid};
 
 use crate::event::ServerAt;
 use crate::model::{Model, Step};
 use crate::plan::Plan;
 
 use super::disks::Disks;
+use super::happenings::Happenings;
 use super::i17_replay_law::Replays;
 use super::i21_sequential_names::Names;
 use super::i22_no_write_lost::Answered;
@@ -18,7 +19,9 @@ use super::i29_lease::Leases;
 use super::i31_told_on_time::Closed;
 use super::order::{Decided, Order};
 use super::p59_elections::Elections;
+use super::p102_sweep::Fading;
 use super::promises::Promises;
+use super::users::Users;
 
 /// Something that must not happen has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +66,10 @@ pub struct Checker {
     pub(super) model: Model,
     pub(super) names: Names,
     pub(super) closed: Closed,
+    pub(super) fading: Fading,
+    pub(super) happenings: Happenings,
+    /// Who each session's clients have shown themselves to be.
+    pub(super) shown: BTreeMap<SessionId, Users>,
 }
 
 /// Every step is one of the abstract protocol.
@@ -93,6 +100,9 @@ impl Checker {
             model: Model::new(plan.servers(), plan.voters),
             names: Names::default(),
             closed: Closed::new(),
+            fading: Fading::new(plan.never_used_ms_max),
+            happenings: Happenings::default(),
+            shown: BTreeMap::new(),
         }
     }
 
@@ -134,6 +144,13 @@ impl Checker {
     /// The premise of an invariant held.
     pub fn count(&mut self, invariant: &'static str) {
         *self.counts.entry(invariant).or_default() += 1;
+    }
+
+    /// The premise of an invariant held so often.
+    pub(super) fn count_many(&mut self, invariant: &'static str, times: u64) {
+        if times > 0 {
+            *self.counts.entry(invariant).or_default() += times;
+        }
     }
 
     pub(super) fn judge(&mut self, verdict: Verdict) {

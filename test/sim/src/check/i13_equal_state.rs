@@ -13,8 +13,11 @@ pub(super) const NAME: &str = "I-13 equal state";
 pub(super) fn stands(order: &mut Order, at: ServerAt, replica: &Replica) -> Verdict {
     let zxid = replica.last_zxid();
     let state = State::of(replica);
-    let known = *order.states.entry(zxid).or_insert(state);
-    if known != state {
+    let known = order.states.entry(zxid).or_insert(state);
+    let is_equal = known.is_that_of(state);
+    known.add(state);
+    let known = *known;
+    if !is_equal {
         let text = format!(
             "s{} has {state:?} behind {}, others {known:?}",
             at + 1,

@@ -1,27 +1,9 @@
-//! I-32: a watch tells once, of a change that it is for.
+//! I-32: a watch tells once, of a change that it is for; one that stays, once of each. Held against what happened, with each
+//! reply ([`super::watches`]).
 
-use zabra_proto::{EventKind, SessionId, Zxid};
-
-use super::Checker;
-use super::watches::WatchKind;
-
+/// An event that a client was told.
 pub(super) const NAME: &str = "I-32 at most one event";
-
-impl Checker {
-    /// A client is told of an event on a path; these of its watches it is for.
-    pub fn event(
-        &mut self,
-        session: SessionId,
-        path: &str,
-        event: EventKind,
-        watches: &[(WatchKind, Zxid)],
-    ) {
-        self.count(NAME);
-        let due = |(kind, since): &(WatchKind, Zxid)| self.trigger((path, *kind), *since);
-        let is_due = watches.iter().filter_map(due).any(|(_, due)| due == event);
-        if !is_due {
-            let text = format!("{session} is told {event:?} of {path}, it watches {watches:?}");
-            self.violate(NAME, text);
-        }
-    }
-}
+/// Something that a watch was for which then is spent.
+pub(super) const ONCE: &str = "I-32 a watch that tells once";
+/// Something that only a watch was for which stays.
+pub(super) const LASTING: &str = "I-32 a watch that stays";

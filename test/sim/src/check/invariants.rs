@@ -7,8 +7,8 @@ use super::{
     i16_snapshot_truth, i17_replay_law, i18_no_unbootable_state, i21_sequential_names,
     i22_no_write_lost, i24_linearizable, i25_reads, i26_session_order, i27_staleness,
     i28_ephemeral_owner, i29_lease, i30_one_owner, i31_told_on_time, i32_at_most_one_event,
-    i33_event_before_data, i34_event_order, i35_no_event_missed, i41_progress,
-    i42_no_needless_elections,
+    i33_event_before_data, i34_event_order, i35_no_event_missed, i36_no_leak, i38_access,
+    i41_progress, i42_no_needless_elections,
 };
 
 /// One of the 44.
@@ -93,7 +93,8 @@ pub const INVARIANTS: [Invariant; 44] = [
     row(29, "a session has its time", &[i29_lease::NAME], &[]),
     row(30, "a session has one server", &[i30_one_owner::NAME], &[]),
     row(31, "a session that is over is told so", &[i31_told_on_time::NAME], &[]),
-    row(32, "a watch tells once", &[i32_at_most_one_event::NAME],
+    row(32, "a watch tells once, or of each change once",
+        &[i32_at_most_one_event::NAME, i32_at_most_one_event::ONCE, i32_at_most_one_event::LASTING],
         &[(WRONG, "a_second_event_of_one_watch_is_refused")]),
     row(33, "an event comes before what shows it", &[i33_event_before_data::NAME],
         &[(WRONG, "an_answer_that_shows_a_change_before_its_event_is_refused")]),
@@ -101,14 +102,19 @@ pub const INVARIANTS: [Invariant; 44] = [
         &[(WRONG, "events_in_another_order_than_their_changes_are_refused")]),
     row(35, "no event is missed", &[i35_no_event_missed::NAME],
         &[(WRONG, "an_event_that_never_comes_is_refused_at_the_next_answer")]),
-    row(36, "no event for nothing, none that the session may not see", &[],
+    row(36, "no event for nothing, none that the session may not see",
+        &[i36_no_leak::NAME, i36_no_leak::WITHHELD, i36_no_leak::WITHHELD_MOVING],
         &[(WRONG, "an_event_for_nothing_is_refused"),
           ("core/serve/tests/watches.rs", "a_childs_coming_is_told_by_the_parents_acl")]),
     // A leader proposes no memberships yet: what elections count under an undecided one is all there is.
     row(37, "an undecided membership needs quorums of both", &[],
         &[("core/quorum/tests/quorum_twin.rs", "a_joint_quorum_is_one_of_each"),
           ("core/quorum/tests/quorum_twin.rs", "a_pending_configuration_needs_its_own_quorum")]),
-    row(38, "nobody gets or changes what its rights deny", &[],
+    row(38, "nobody gets or changes what its rights deny",
+        &[
+            i38_access::PERMITTED, i38_access::DENIED, i38_access::BY_TXN, i38_access::LISTED, i38_access::SHOWN,
+            i38_access::HIDDEN,
+        ],
         &[("core/serve/tests/operations.rs", "each_operation_asks_for_its_right_and_no_other")]),
     row(39, "memory is bounded by the configuration", &[],
         &[("core/serve/tests/limits.rs", "parked_requests_keep_a_bounded_number_of_bytes"),

@@ -12,11 +12,13 @@
 //! | `tested` | what a run of many seeds must have put to the test: I-44 |
 //! | `checker` | the checks of one world |
 //! | `servers`, `roles`, `answers` | what is seen of servers, of their roles, of what clients are told: which checks that is for |
-//! | `order`, `disks`, `promises`, `watches` | ghost state: what is decided, what disks hold, what was promised, what watches must tell |
+//! | `order`, `disks`, `promises` | ghost state: what is decided, what disks hold, what was promised |
+//! | `happenings`, `users`, `watches` | ghost state: what happened to paths and who may do what there, who clients are, what connections watch |
 
 mod answers;
 mod checker;
 mod disks;
+mod happenings;
 mod i01_one_leader;
 mod i02_integrity;
 mod i03_prefix_agreement;
@@ -49,11 +51,14 @@ mod i32_at_most_one_event;
 mod i33_event_before_data;
 mod i34_event_order;
 mod i35_no_event_missed;
+mod i36_no_leak;
+mod i38_access;
 mod i41_progress;
 mod i42_no_needless_elections;
 pub(crate) mod i43_determinism;
 mod invariants;
 mod order;
+mod p102_sweep;
 mod p127_epoch_length;
 mod p20_nothing_out_of_order;
 mod p48_disk_lost;
@@ -65,13 +70,16 @@ mod r6_txn_limit;
 mod roles;
 mod servers;
 mod tested;
+pub mod users;
 mod watches;
 
 pub use answers::{Answer, Told};
 pub use checker::{Checker, Counts, Violation};
+pub use i38_access::{Access, Grantee, Need};
 pub use invariants::{INVARIANTS, Invariant};
 pub use order::{Change, ChildChange, Decided};
 pub use tested::required;
-pub use watches::WatchKind;
+pub use users::Users;
+pub use watches::{WatchKind, Watching};
 
 use checker::{Verdict, fails};

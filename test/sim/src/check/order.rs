@@ -170,8 +170,10 @@ impl Order {
                 }
                 self.note(zxid, &t.path, Some((0, data(t.data))));
             }
+            Txn::CreateContainer(t) => self.note(zxid, &t.path, Some((0, data(t.data)))),
+            Txn::CreateTtl(t) => self.note(zxid, &t.path, Some((0, data(t.data)))),
             Txn::SetData(t) => self.note(zxid, &t.path, Some((t.version, data(t.data)))),
-            Txn::Delete(t) => self.note(zxid, &t.path, None),
+            Txn::Delete(t) | Txn::DeleteContainer(t) => self.note(zxid, &t.path, None),
             // With all that is the session's, whether it is listed or not.
             Txn::CloseSession(_) => {
                 for path in self.owned.remove(&session).unwrap_or_default() {
@@ -229,6 +231,18 @@ impl Order {
 }
 
 impl State {
+    /// Whether this is one state, as far as both know it: servers that keep no digest do not know theirs.
+    pub(super) fn is_that_of(self, other: Self) -> bool {
+        let digests = self.digest.zip(other.digest);
+        (self.sessions, self.nodes) == (other.sessions, other.nodes)
+            && digests.is_none_or(|(one, other)| one == other)
+    }
+
+    /// Adds what another knows.
+    pub(super) fn add(&mut self, other: Self) {
+        self.digest = self.digest.or(other.digest);
+    }
+
     /// That of a server.
     pub(super) fn of(replica: &Replica) -> Self {
         let mut sessions = Vec::new();

@@ -8,6 +8,7 @@ use zabra_zab::{Entry, Epochs};
 use crate::event::ServerAt;
 use crate::kernel::Micros;
 use crate::model::{self, Step};
+use crate::older;
 use crate::trace::hash_of;
 
 use super::{
@@ -127,6 +128,14 @@ impl Checker {
         self.leases.decided(header, txn);
         self.count(i26_session_order::WRITES);
         self.written.decided(header, txn)?;
+        if payload.digest.is_none() && matches!(txn, Txn::SetData(_)) {
+            self.count(older::NO_DIGEST);
+        }
+        self.changes(header, txn)?;
+        if let Some((name, verdict)) = self.fading.decided(&self.order, header, txn) {
+            self.count(name);
+            verdict?;
+        }
         r6_txn_limit::decided(header, txn, self.paths_len_max)?;
         if let Txn::CloseSession(_) = txn {
             self.closed.insert(header.session, zxid);

@@ -2,14 +2,16 @@
 
 use zabra_jute::{Encode, Text};
 use zabra_proto::client::{
-    CheckVersionRequest, CreateRequest, DeleteRequest, MultiHeader, PathRequest, PathWatchRequest,
+    AuthPacket, CheckVersionRequest, CreateRequest, DeleteRequest, MultiHeader, PathRequest, PathWatchRequest,
     RequestHeader, SetDataRequest,
 };
 use zabra_proto::multi::encode_element;
-use zabra_proto::{OpCode, Perms, RawAcl, Xid, Zxid};
+use zabra_proto::{OpCode, Perms, RawAcl, RemoveWatchesKind, Xid, Zxid};
 
 use super::Client;
+use super::guarded::Grants;
 use super::watched::Moving;
+use crate::check::{Access, WatchKind, users};
 use crate::say;
 use crate::surroundings::Surroundings;
 use crate::trace::hash_of;
@@ -36,6 +38,14 @@ pub(super) enum Asked {
         path: String,
         watches: bool,
     },
+    /// Of an ACL, set or looked at.
+    SetAcl(String),
+    GetAcl(String),
+    /// With what its elements are told.
+    Multi,
+    AddWatch(String, WatchKind),
+    RemoveWatches(String, RemoveWatchesKind),
+    HasWatches(String, RemoveWatchesKind),
     SetWatches,
     Sync,
     Ping,
@@ -44,11 +54,36 @@ pub(super) enum Asked {
     Last,
 }
 
+/// A request on its way.
+pub(super) struct Waiting {
+    /// The client's number for it.
+    pub(super) xid: Xid,
+    pub(super) asked: Asked,
+    /// The last txn that anybody had been told of then.
+    pub(super) floor: Zxid,
+    /// What it needs, where not everybody has that.
+    pub(super) access: Option<Access>,
+    /// The list that it sets.
+    pub(super) grants: Option<Grants>,
+}
+
+impl Waiting {
+    pub(super) fn new(asked: Asked) -> Self {
+        Self {
+            xid: Xid(0),
+            asked,
+            floor: Zxid::ZERO,
+            access: None,
+            grants: None,
+        }
+    }
+}
+
 /// So many znodes that everybody writes to.
-const SHARED: usize = 6;
+pub(super) const SHARED: usize = 6;
 /// So many znodes with children, and so many children each.
-const DIRS: usize = 2;
-const CHILDREN: usize = 4;
+pub(super) const DIRS: usize = 2;
+pub(super) const CHILDREN: usize = 4;
 
 impl Client {
     /// Asks for something, or says that it lives.
@@ -63,7 +98,7 @@ impl Client {
             } else {
                 Asked::Last
             };
-            let is_asked = conn.asked.iter().any(|(_, asked, _)| *asked == last);
+            let is_asked = conn.asked.iter().any(|waiting| waiting.asked == last);
             if !self.is_served && !is_asked && self.has_last_sync {
                 self.ask_sync("/", around);
             } else if !self.is_served && !is_asked {
@@ -81,7 +116,11 @@ impl Client {
     fn ping(&mut self, around: &mut Surroundings) {
         self.put(Xid::PING, OpCode::Ping, &(), around);
         if let Some(conn) = &mut self.conn {
-            conn.asked.push_back((Xid::PING.0, Asked::Ping, Zxid::ZERO));
+            let xid = Xid::PING;
+            conn.asked.push_back(Waiting {
+                xid,
+                ..Waiting::new(Asked::Ping)
+            });
         }
     }
 
@@ -97,6 +136,15 @@ impl Client {
         self.written += 1;
         let data = format!("c{}-{}", self.at, self.written).into_bytes();
         let hash = hash_of(&data);
+        if around.kernel.chance(around.plan.guarded_permille) {
+            return self.ask_guarded(&data, around);
+        }
+        if around.kernel.chance(around.plan.fading_permille) {
+            return self.ask_fading(&data, around);
+        }
+        if around.kernel.chance(around.plan.lasting_permille) {
+            return self.ask_lasting(around);
+        }
         // One in three writes nothing, so that no write of its own stands between it and what it asks.
         let writes = self.at % 3 != 2;
         let kinds = if writes { 0..100 } else { 60..98 };
@@ -177,8 +225,15 @@ impl Client {
         say!(around.kernel, "c{} sets {request:?}", self.at);
         let Some(conn) = &mut self.conn else { return };
         let xid = Xid::SET_WATCHES;
-        conn.asked.push_back((xid.0, Asked::SetWatches, Zxid::ZERO));
-        self.put(xid, OpCode::SetWatches2, &request, around);
+        conn.asked.push_back(Waiting {
+            xid,
+            ..Waiting::new(Asked::SetWatches)
+        });
+        // Some clients know only the older form.
+        match moving.old_request().filter(|_| self.at % 2 == 1) {
+            Some(old) => self.put(xid, OpCode::SetWatches, &old, around),
+            None => self.put(xid, OpCode::SetWatches2, &request, around),
+        }
         if let Some(conn) = &mut self.conn {
             conn.moving = Some(moving);
         }
@@ -239,13 +294,55 @@ impl Client {
         self.ask(OpCode::Multi, &Raw(body), Asked::Write, around);
     }
 
-    fn ask(&mut self, op: OpCode, record: &impl Encode, asked: Asked, around: &mut Surroundings) {
+    pub(super) fn ask(
+        &mut self,
+        op: OpCode,
+        record: &impl Encode,
+        asked: Asked,
+        around: &mut Surroundings,
+    ) {
+        self.ask_as(op, record, Waiting::new(asked), around);
+    }
+
+    pub(super) fn ask_as(
+        &mut self,
+        op: OpCode,
+        record: &impl Encode,
+        waiting: Waiting,
+        around: &mut Surroundings,
+    ) {
         let Some(conn) = &mut self.conn else { return };
         self.next_xid += 1;
-        let xid = self.next_xid;
-        say!(around.kernel, "c{} asks #{xid} {op:?} {asked:?}", self.at);
-        conn.asked.push_back((xid, asked, around.check.told()));
-        self.put(Xid(xid), op, record, around);
+        let xid = Xid(self.next_xid);
+        let asked = &waiting.asked;
+        say!(around.kernel, "c{} asks #{} {op:?} {asked:?}", self.at, xid.0);
+        let floor = around.check.told();
+        conn.asked.push_back(Waiting {
+            xid,
+            floor,
+            ..waiting
+        });
+        self.put(xid, op, record, around);
+    }
+
+    /// Says that it is somebody.
+    pub(super) fn show(&mut self, user: usize, around: &mut Surroundings) {
+        let (Some(session), Some(conn)) = (self.session, &mut self.conn) else {
+            return;
+        };
+        say!(around.kernel, "c{} is user {user}", self.at);
+        conn.watches.users = conn.watches.users.with(user);
+        around.check.shows(session.id, user);
+        let packet = AuthPacket {
+            kind: 0,
+            scheme: Some(Text::Borrowed("digest")),
+            auth: Some(users::credentials(user).as_bytes()),
+        };
+        let mut body = Vec::new();
+        let (xid, op) = (Xid::AUTH, OpCode::Auth.code());
+        RequestHeader { xid, op }.encode(&mut body);
+        packet.encode(&mut body);
+        self.send(&body, around);
     }
 
     fn put(&mut self, xid: Xid, op: OpCode, record: &impl Encode, around: &mut Surroundings) {
@@ -253,12 +350,16 @@ impl Client {
         let op = op.code();
         RequestHeader { xid, op }.encode(&mut body);
         record.encode(&mut body);
+        if let Some(conn) = &mut self.conn {
+            let required = around.check.must_show(around.kernel.now());
+            conn.required.push_back(required);
+        }
         self.send(&body, around);
     }
 }
 
 /// Bytes that are encoded already.
-struct Raw(Vec<u8>);
+pub(super) struct Raw(pub(super) Vec<u8>);
 
 impl Encode for Raw {
     fn encode(&self, out: &mut Vec<u8>) {

@@ -4,6 +4,9 @@
 //! checks everything it is told. What it was not answered it takes for unknown.
 
 mod ask;
+mod fading;
+mod guarded;
+mod lasting;
 mod reply;
 mod watched;
 
@@ -13,14 +16,15 @@ use zabra_jute::Encode;
 use zabra_proto::client::ConnectRequest;
 use zabra_proto::{SessionId, Zxid};
 
+use crate::check::Watching;
 use crate::event::{ClientAt, Event, ServerAt};
 use crate::kernel::Micros;
 use crate::network::{Node, Side, StreamId};
 use crate::say;
 use crate::surroundings::Surroundings;
 
-use ask::Asked;
-use watched::{Moving, Watched};
+use ask::Waiting;
+use watched::Moving;
 
 /// A client of the world.
 pub struct Client {
@@ -30,7 +34,7 @@ pub struct Client {
     seen: Zxid,
     conn: Option<Connection>,
     /// What was watched on the connection before, for the next one of the session.
-    left: Watched,
+    left: Watching,
     /// The attempt to connect that is under way.
     attempt: Option<u64>,
     attempts: u64,
@@ -79,8 +83,8 @@ struct Connection {
     stream: StreamId,
     is_open: bool,
     input: Vec<u8>,
-    /// What waits for its reply: the number, what it is, and the last txn that anybody had been told of then.
-    asked: VecDeque<(i32, Asked, Zxid)>,
+    /// What waits for its reply.
+    asked: VecDeque<Waiting>,
     /// What a voter must show to each of these at least (I-27).
     required: VecDeque<Zxid>,
     /// Whom it asks.
@@ -91,7 +95,7 @@ struct Connection {
     last: Zxid,
     /// The zxid of the last event.
     event: Zxid,
-    watches: Watched,
+    watches: Watching,
     /// Watches of the connection before, until the server has them.
     moving: Option<Moving>,
 }
@@ -105,7 +109,7 @@ impl Client {
             session: None,
             seen: Zxid::ZERO,
             conn: None,
-            left: Watched::default(),
+            left: Watching::default(),
             attempt: None,
             attempts: 0,
             stray: None,
@@ -175,12 +179,21 @@ impl Client {
         match &self.conn {
             None if self.attempt.is_none() => self.begin_to_connect(around),
             None => {}
-            Some(conn) if now.since(conn.heard) > timeout_us * 2 / 3 => {
+            Some(conn) if now.since(conn.heard) > self.patience_us(timeout_us, around) => {
                 say!(around.kernel, "c{} hears nothing", self.at);
                 self.leave(around);
             }
             Some(conn) if conn.is_open => self.be_busy(around),
             Some(_) => {}
+        }
+    }
+
+    /// Who is impatient leaves a server that is only slow.
+    fn patience_us(&self, timeout_us: u64, around: &Surroundings) -> u64 {
+        if around.plan.is_impatient && !self.is_calm {
+            timeout_us / 5
+        } else {
+            timeout_us * 2 / 3
         }
     }
 
@@ -249,7 +262,7 @@ impl Client {
             said: now,
             last: Zxid::ZERO,
             event: Zxid::ZERO,
-            watches: Watched::default(),
+            watches: Watching::default(),
             moving: None,
         });
         let frame = self.connect_request(around);
@@ -282,8 +295,6 @@ impl Client {
 
     fn send(&mut self, body: &[u8], around: &mut Surroundings) {
         let Some(conn) = &mut self.conn else { return };
-        let required = around.check.must_show(around.kernel.now());
-        conn.required.push_back(required);
         conn.said = around.kernel.now();
         let frame = framed(body);
         let (kernel, net) = (&mut around.kernel, &mut around.net);
@@ -292,12 +303,14 @@ impl Client {
 
     /// Closes the connection and looks for another server.
     fn leave(&mut self, around: &mut Surroundings) {
-        if let Some(conn) = self.conn.take() {
+        if let Some(mut conn) = self.conn.take() {
             self.tally.disconnects += 1;
+            let session = self.session.map_or(SessionId::NONE, |session| session.id);
+            around.check.hears_no_more(session, &mut conn.watches);
             // What was on its way there, nobody knows of.
             self.left = match conn.moving {
                 None => conn.watches,
-                Some(_) => Watched::default(),
+                Some(_) => Watching::default(),
             };
             let (kernel, net) = (&mut around.kernel, &mut around.net);
             net.close(kernel, conn.stream, Side::Opener);

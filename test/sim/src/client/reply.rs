@@ -2,12 +2,12 @@
 
 use zabra_jute::{Decode, Reader};
 use zabra_proto::client::{
-    ConnectResponse, GetChildren2Response, GetDataResponse, PathResponse, ReplyHeader,
-    StatResponse, WatcherEvent,
+    ConnectResponse, ErrorResponse, GetAclResponse, GetChildren2Response, GetDataResponse,
+    MultiHeader, PathResponse, ReplyHeader, StatResponse, WatcherEvent,
 };
-use zabra_proto::{ErrorCode, SessionId, Xid, Zxid};
+use zabra_proto::{ErrorCode, OpCode, SessionId, Xid, Zxid};
 
-use super::ask::Asked;
+use super::ask::{Asked, Waiting};
 use super::watched::Moving;
 use super::{Client, Session};
 use crate::check::{Answer, Told, WatchKind};
@@ -77,6 +77,7 @@ impl Client {
             timeout_ms: u64::try_from(response.timeout_ms).unwrap_or(0),
         });
         self.conn.as_mut()?.is_open = true;
+        self.show_itself(around);
         let left = std::mem::take(&mut self.left);
         if is_known && !left.is_empty() && around.kernel.chance(700) {
             self.set_watches(Moving::new(left, self.seen), around);
@@ -91,11 +92,18 @@ impl Client {
         if header.xid == Xid::NOTIFICATION {
             return self.on_event(header, &mut r, session, around);
         }
+        if header.xid == Xid::AUTH {
+            if !header.error.is_ok() {
+                let text = format!("{session} is not who it is: {:?}", header.error);
+                around.check.violate("I-38 access", text);
+            }
+            return Some(());
+        }
         if header.error == ErrorCode::SESSION_MOVED {
             around.check.moved_and_stays(session);
         }
         let conn = self.conn.as_mut()?;
-        let Some((xid, asked, floor)) = conn.asked.pop_front() else {
+        let Some(waiting) = conn.asked.pop_front() else {
             around.check.answers_nothing(session, header.xid);
             return Some(());
         };
@@ -104,11 +112,13 @@ impl Client {
             around.check.showed(conn.to, header.zxid, required);
         }
         let said = (header.xid, header.zxid);
+        let xid = waiting.xid.0;
         around.check.answers_in_order(session, xid, said, conn.last);
         conn.last = header.zxid;
         around.check.sees(session, self.seen, header.zxid);
         self.seen = self.seen.max(header.zxid);
-        conn.watches.check(session, header.zxid, &mut around.check);
+        let watches = &mut conn.watches;
+        around.check.heard_up_to(session, watches, header.zxid);
         around.check.answered_on(session, header.zxid);
         say!(
             around.kernel,
@@ -117,22 +127,36 @@ impl Client {
             Z(header.zxid),
             header.error
         );
-        self.on_reply(header, (asked, floor), &mut r, session, around)
+        if let Some(access) = &waiting.access {
+            let errors = match waiting.asked {
+                Asked::Multi if header.error.is_ok() => errors_of(r.rest())?,
+                _ => vec![header.error],
+            };
+            around.check.accessed(session, access, header.zxid, &errors);
+        }
+        self.on_reply(header, waiting, &mut r, session, around)
     }
 
     fn on_reply(
         &mut self,
         header: ReplyHeader,
-        (asked, floor): (Asked, Zxid),
+        waiting: Waiting,
         r: &mut Reader<'_>,
         session: SessionId,
         around: &mut Surroundings,
     ) -> Option<()> {
         let ok = header.error.is_ok();
+        let Waiting { asked, floor, .. } = waiting;
         let told = |answer| Told::new(session, header, floor, answer);
+        let users = self.conn.as_ref().map(|conn| conn.watches.users);
+        let users = users.unwrap_or_default();
         match asked {
             Asked::Create(hash) => {
                 let path = ok.then(|| PathResponse::decode(r).ok()).flatten();
+                if let (Some(created), Some(grants)) = (&path, &waiting.grants) {
+                    let at = (&*created.path, header.zxid);
+                    around.check.listed_as(session, at, grants, users);
+                }
                 let node = path.as_ref().map(|created| (&*created.path, hash));
                 around.check.replied(&told(Answer::Written(node)));
                 self.tally.writes += u64::from(ok);
@@ -142,7 +166,32 @@ impl Client {
                 around.check.replied(&told(Answer::Written(node)));
                 self.tally.writes += u64::from(ok);
             }
-            Asked::Write | Asked::Last => {
+            Asked::SetAcl(path) => {
+                if let Some(grants) = waiting.grants.filter(|_| ok) {
+                    let at = (path.as_str(), header.zxid);
+                    around.check.listed_as(session, at, &grants, users);
+                }
+                around.check.replied(&told(Answer::Written(None)));
+                self.tally.writes += u64::from(ok);
+            }
+            Asked::GetAcl(path) if ok => {
+                let shown = GetAclResponse::decode(r).ok()?;
+                let at = (path.as_str(), header.zxid);
+                around.check.shown_list(session, at, users, &shown.acl);
+                self.tally.reads += 1;
+            }
+            Asked::AddWatch(path, kind) if ok => {
+                self.conn.as_mut()?.watches.add(path, kind);
+            }
+            Asked::HasWatches(path, kind) => {
+                let has = self.conn.as_ref()?.watches.has(&path, kind);
+                around.check.watches_found(session, (&path, kind), has, ok);
+            }
+            Asked::RemoveWatches(path, kind) => {
+                let had = self.conn.as_mut()?.watches.remove(&path, kind);
+                around.check.watches_found(session, (&path, kind), had, ok);
+            }
+            Asked::Write | Asked::Multi | Asked::Last => {
                 around.check.replied(&told(Answer::Written(None)));
                 self.tally.writes += u64::from(ok);
                 self.is_served |= ok && asked == Asked::Last;
@@ -153,7 +202,8 @@ impl Client {
             Asked::SetWatches => {
                 let conn = self.conn.as_mut()?;
                 if let Some(moving) = conn.moving.take() {
-                    conn.watches = moving.arrived(session, header.zxid, &mut around.check);
+                    let check = &mut around.check;
+                    conn.watches = moving.arrived(session, users, header.zxid, check);
                 }
             }
             Asked::Close if ok => {
@@ -166,7 +216,7 @@ impl Client {
                 self.tally.syncs += u64::from(ok);
                 self.is_served |= ok && self.has_last_sync;
             }
-            Asked::Close | Asked::Ping => {}
+            Asked::AddWatch(..) | Asked::GetAcl(_) | Asked::Close | Asked::Ping => {}
         }
         Some(())
     }
@@ -195,7 +245,7 @@ impl Client {
                 around
                     .check
                     .replied(&told(Answer::Read { path: &path, node }));
-                self.on_read(path, WatchKind::Data, watches && ok, header.zxid);
+                self.on_read(path, WatchKind::Data, watches && ok);
             }
             Asked::Exists { path, watches } => {
                 let node = match header.error {
@@ -211,7 +261,7 @@ impl Client {
                 } else {
                     WatchKind::Birth
                 };
-                self.on_read(path, kind, watches, header.zxid);
+                self.on_read(path, kind, watches);
             }
             Asked::List { path, watches } => {
                 let names = match header.error {
@@ -227,17 +277,17 @@ impl Client {
                     path: path_told,
                     names,
                 }));
-                self.on_read(path, WatchKind::Child, watches && ok, header.zxid);
+                self.on_read(path, WatchKind::Child, watches && ok);
             }
             _ => {}
         }
         Some(())
     }
 
-    fn on_read(&mut self, path: String, kind: WatchKind, watches: bool, zxid: Zxid) {
+    fn on_read(&mut self, path: String, kind: WatchKind, watches: bool) {
         self.tally.reads += 1;
         if let Some(conn) = self.conn.as_mut().filter(|_| watches) {
-            conn.watches.add(path, kind, zxid);
+            conn.watches.add(path, kind);
         }
     }
 
@@ -255,10 +305,10 @@ impl Client {
             check.event_behind(session, &event.path, header.zxid, conn.event);
             conn.event = header.zxid;
         }
-        let moving = conn.moving.as_mut().map(|moving| {
-            moving.told(&event.path, event.kind);
-        });
-        let watches = conn.watches.take(&event.path, event.kind);
+        match &mut conn.moving {
+            Some(moving) => moving.told(&event.path, event.kind),
+            None => conn.watches.hear(header.zxid, event.kind, &event.path),
+        }
         say!(
             around.kernel,
             "c{} hears {:?} {} of {}",
@@ -268,10 +318,25 @@ impl Client {
             Z(header.zxid)
         );
         self.tally.events += 1;
-        if moving.is_none() {
-            let check = &mut around.check;
-            check.event(session, &event.path, event.kind, &watches);
-        }
         Some(())
+    }
+}
+
+/// What each element of a check and a set is told.
+fn errors_of(body: &[u8]) -> Option<Vec<ErrorCode>> {
+    let mut r = Reader::new(body);
+    let mut errors = Vec::new();
+    loop {
+        let header = MultiHeader::decode(&mut r).ok()?;
+        let error = match OpCode::from_code(header.kind) {
+            _ if header.done => return Some(errors),
+            None => ErrorResponse::decode(&mut r).ok()?.error,
+            Some(OpCode::Check) => ErrorCode::OK,
+            Some(_) => {
+                StatResponse::decode(&mut r).ok()?;
+                ErrorCode::OK
+            }
+        };
+        errors.push(error);
     }
 }

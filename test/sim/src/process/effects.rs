@@ -97,6 +97,10 @@ impl Process {
                     && to < self.plan.servers()
                 {
                     let (kernel, net) = (&mut around.kernel, &around.net);
+                    let frame = match self.plan.older(self.at) {
+                        Some(older) => older.vote(frame),
+                        None => frame,
+                    };
                     around.votes.send(kernel, net, self.at, to, frame);
                 }
             }

@@ -11,6 +11,7 @@ use zabra_zab::{Backlog, Entry, Epochs, LinkId};
 use super::{Fate, Process, history};
 use crate::disk::Image;
 use crate::event::Event;
+use crate::older;
 use crate::say;
 use crate::server::JobId;
 use crate::surroundings::Surroundings;
@@ -82,7 +83,9 @@ impl Process {
     pub(super) fn maybe_flush(&mut self, around: &mut Surroundings) {
         if !self.is_flushing && !self.batch.is_empty() {
             self.is_flushing = true;
-            let batch = std::mem::take(&mut self.batch);
+            let all = self.batch.len();
+            let flushed = if self.plan.flushes_singly { 1 } else { all };
+            let batch = self.batch.drain(..flushed).collect();
             self.begin(Job::Flush(batch), around);
         }
     }
@@ -210,6 +213,10 @@ impl Process {
     fn send_backlog(&mut self, id: LinkId, backlog: Backlog, around: &mut Surroundings) {
         if self.links.link_mut(id).is_none() {
             return;
+        }
+        let snaps = self.links.older.is_some_and(|older| older.snaps);
+        if snaps && matches!(backlog, Backlog::Snapshot { .. }) {
+            around.check.count(older::SNAPS);
         }
         match history::read(&self.files, backlog) {
             Ok(sent) => {

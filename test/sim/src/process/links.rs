@@ -7,6 +7,7 @@ use zabra_peer::{Input, Now};
 use zabra_proto::quorum_packet::{Message, PacketReader};
 use zabra_proto::{MonoMillis, Sid, Zxid};
 use zabra_storage::{Compression, Incoming};
+use zabra_tree::TreeOptions;
 use zabra_zab::{LinkId, Packet};
 
 use super::jobs::{Job, Received};
@@ -16,7 +17,8 @@ use crate::loader::Loader;
 use crate::network::{Side, StreamId};
 use crate::phase::Phase;
 use crate::say;
-use crate::start::tree_options;
+use crate::older::{self, Older, Seen};
+use crate::start::tree_options_of;
 use crate::surroundings::Surroundings;
 use crate::trace::Z;
 
@@ -26,6 +28,8 @@ pub(super) struct Links {
     by_id: BTreeMap<LinkId, Link>,
     of_stream: BTreeMap<StreamId, LinkId>,
     made: u64,
+    /// How this server is older than others, if it is.
+    pub(super) older: Option<Older>,
 }
 
 /// One of them.
@@ -41,6 +45,8 @@ pub(super) struct Link {
     reader: PacketReader,
     /// What comes is a snapshot, or waits until one is installed.
     pub(super) intake: Option<Intake>,
+    /// What a link of an older server has seen.
+    seen: Seen,
 }
 
 /// A snapshot on its way in.
@@ -60,6 +66,14 @@ pub(super) struct Arriving {
 }
 
 impl Links {
+    /// None yet, of a server that is as old as this.
+    pub(super) fn of(older: Option<Older>) -> Self {
+        Self {
+            older,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn add(&mut self, stream: StreamId, side: Side, sid: Option<Sid>) -> LinkId {
         self.made += 1;
         let id = LinkId(self.made);
@@ -71,6 +85,7 @@ impl Links {
             held: None,
             reader: PacketReader::new(Limits::DEFAULT),
             intake: None,
+            seen: Seen::default(),
         };
         self.by_id.insert(id, link);
         self.of_stream.insert(stream, id);
@@ -90,13 +105,18 @@ impl Links {
 
 impl Files {
     /// Makes ready for a snapshot that is to come.
-    fn begin_intake(&self, zxid: Zxid, now: MonoMillis) -> Result<Arriving, String> {
+    fn begin_intake(
+        &self,
+        zxid: Zxid,
+        options: TreeOptions,
+        now: MonoMillis,
+    ) -> Result<Arriving, String> {
         let (limits, none) = (Limits::DEFAULT, Compression::None);
         let incoming = Incoming::begin("received-", &self.vfs, &self.dirs, zxid, none, limits);
         Ok(Arriving {
             zxid,
             incoming: incoming.map_err(|e| e.to_string())?,
-            loader: Loader::new(tree_options(), false),
+            loader: Loader::new(options, false),
             heard: now,
         })
     }
@@ -106,6 +126,46 @@ impl Link {
     /// Queues bytes, behind a history that has not gone yet.
     fn put(&mut self, packet: &Packet) {
         packet.encode(self.held.as_mut().unwrap_or(&mut self.out));
+    }
+
+    /// Queues a packet as an older server says it.
+    fn put_as(&mut self, older: Older, packet: &Packet, around: &mut Surroundings) {
+        let out = self.held.as_mut().unwrap_or(&mut self.out);
+        if let Some(bytes) = older.introduction(packet) {
+            around.check.count(older::UNKNOWING);
+            if older.says_less && !matches!(packet, Packet::LeaderInfo { .. }) {
+                around.check.count(older::SAYS_LESS);
+            }
+            return out.extend(bytes);
+        }
+        match packet {
+            Packet::Ack(zxid) if zxid.counter() == 0 && older.acks_each => {
+                let is_first = around.kernel.chance(500);
+                if is_first {
+                    packet.encode(out);
+                }
+                for zxid in std::mem::take(&mut self.seen.proposals) {
+                    around.check.count(older::ACKS_EACH);
+                    Packet::Ack(zxid).encode(out);
+                }
+                if !is_first {
+                    packet.encode(out);
+                }
+            }
+            Packet::NewLeader { epoch, .. } if older.is_eager => {
+                packet.encode(out);
+                around.check.count(older::PINGS_EARLY);
+                let (zxid, touched) = (Zxid::new(*epoch, 0), None);
+                Packet::Ping { zxid, touched }.encode(out);
+            }
+            Packet::UpToDate if older.is_eager => self.seen.owes_up_to_date = true,
+            packet => {
+                packet.encode(out);
+                if matches!(packet, Packet::Commit(_)) && self.seen.owes_up_to_date {
+                    around.check.count(older::COMMITS_EARLY);
+                }
+            }
+        }
     }
 
     /// What is sent from here on waits for a history.
@@ -221,8 +281,20 @@ impl Process {
                 link.sid = Some(learner.sid);
             }
             around.check.heard(self.at, &message);
+            let message = if self.links.older.is_some() {
+                link.seen.hear(&message);
+                let is_promise = matches!(&message, Message::Ping { touched: Some(_), .. });
+                if is_promise && link.side == Side::Opener {
+                    let text = format!("s{} is promised what it does not know of", self.sid);
+                    around.check.violate("0005 no promise to older servers", text);
+                }
+                older::blind(message)
+            } else {
+                message
+            };
             if let Message::Snap { zxid } = message {
-                match self.files.begin_intake(zxid, now.mono) {
+                let options = tree_options_of(&self.plan, self.at);
+                match self.files.begin_intake(zxid, options, now.mono) {
                     Ok(arriving) => link.intake = Some(Intake::Arrives(Box::new(arriving))),
                     Err(why) => return self.cannot_keep(id, &why, around),
                 }
@@ -331,7 +403,10 @@ impl Process {
             self.sid,
             Name(link.sid)
         );
-        link.put(packet);
+        match self.links.older {
+            Some(older) => link.put_as(older, packet, around),
+            None => link.put(packet),
+        }
         around.check.packet_sent(self.at, link.sid, packet);
         let begins = matches!(packet, Packet::AckEpoch { .. } | Packet::NewLeader { .. });
         if begins && self.phase == Phase::Discovery {
@@ -362,6 +437,13 @@ impl Process {
     /// Sends what was said in this round. A process that dies in the midst of it may have said only a part.
     pub(super) fn send_to_links(&mut self, around: &mut Surroundings) {
         let dies = self.fate != Fate::Runs;
+        let owing = |link: &&mut Link| link.seen.owes_up_to_date;
+        for link in self.links.by_id.values_mut().filter(owing) {
+            if around.kernel.chance(500) {
+                link.seen.owes_up_to_date = false;
+                Packet::UpToDate.encode(link.held.as_mut().unwrap_or(&mut link.out));
+            }
+        }
         for link in self.links.by_id.values_mut().filter(|l| !l.out.is_empty()) {
             let mut bytes = std::mem::take(&mut link.out);
             if dies && around.kernel.chance(500) {

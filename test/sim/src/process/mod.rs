@@ -124,6 +124,7 @@ impl Process {
             disk,
             plan,
         } = parts;
+        let older = plan.older(at);
         let mut phase = Phase::Broadcast;
         if !plan.is_standalone {
             clients.stop_serving();
@@ -151,7 +152,7 @@ impl Process {
             txns_since_snapshot: 0,
             is_tree_in_step: false,
             conns: Conns::default(),
-            links: Links::default(),
+            links: Links::of(older),
             dials: BTreeMap::new(),
             last_tick: MonoMillis(0),
             last_sweep: MonoMillis(0),
