@@ -3,9 +3,12 @@
 //! project's servers do not take.
 
 use zabra_jute::Encode;
-use zabra_proto::Zxid;
 use zabra_proto::quorum_packet::{LeaderInfo, LearnerInfo, Message};
+use zabra_proto::{Sid, Zxid};
 use zabra_zab::Packet;
+
+use crate::check::Checker;
+use crate::surroundings::Surroundings;
 
 /// What an older server does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,9 +88,10 @@ impl Older {
     }
 
     /// A vote of version 2 as it sends it.
-    pub(crate) fn vote(self, frame: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn vote(self, frame: Vec<u8>, check: &mut Checker) -> Vec<u8> {
         match frame.get(4..40) {
             Some(fields) if self.votes_briefly => {
+                check.count(VOTES_BRIEFLY);
                 let mut short = 40_i32.to_be_bytes().to_vec();
                 short.extend_from_slice(fields);
                 1_i32.encode(&mut short);
@@ -138,9 +142,20 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// A message has come.
-    pub(crate) fn hear(&mut self, message: &Message<'_>) {
+    /// A message has come to a server, from its leader or a learner.
+    pub(crate) fn hear(
+        &mut self,
+        message: &Message<'_>,
+        (me, learns): (Sid, bool),
+        around: &mut Surroundings,
+    ) {
         match message {
+            Message::Ping {
+                touched: Some(_), ..
+            } if learns => {
+                let text = format!("s{me} is promised what it does not know of");
+                around.check.violate("no promise to older servers", text);
+            }
             Message::Proposal { zxid, .. } if !self.is_fenced => self.proposals.push(*zxid),
             Message::NewLeader { .. } => self.is_fenced = true,
             _ => {}

@@ -224,6 +224,7 @@ impl Plan {
         };
         plan.coincide(&mut more);
         temper.shape(&mut plan, rng);
+        plan.spare_disks();
         let timeout = plan.timeout_ticks.1;
         plan.quiet_us = tick_us * 3 * timeout;
         plan.patience_us = patience(tick_us, init_limit, plan.sync_limit, timeout);
@@ -253,6 +254,16 @@ impl Plan {
         }
         if coincides(12) {
             self.commit_log_count = 0;
+        }
+    }
+
+    /// Where each flush is of one txn, many follow each other: disks must be fast for anything to be in time.
+    fn spare_disks(&mut self) {
+        if self.flushes_singly {
+            self.flush_us = (30, 60);
+            self.slow_disk_permille = 0;
+            let weights = &mut self.faults.weights;
+            weights.retain(|(kind, _)| *kind != Kind::SlowDisk);
         }
     }
 

@@ -101,8 +101,7 @@ impl Fading {
             match node.ttl_ms {
                 Some(ttl_ms) => age_ms > ttl_ms,
                 None => {
-                    node.had_child
-                        || self.never_used_ms_max > 0 && age_ms > self.never_used_ms_max
+                    node.had_child || self.never_used_ms_max > 0 && age_ms > self.never_used_ms_max
                 }
             }
         });

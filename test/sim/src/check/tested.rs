@@ -1,7 +1,9 @@
 //! I-44: what a run of many seeds must have put to the test, for its silence to mean something.
 
 use super::invariants::INVARIANTS;
-use super::{p20_nothing_out_of_order, p48_disk_lost, p59_elections, p102_sweep, p127_epoch_length};
+use super::{
+    p20_nothing_out_of_order, p48_disk_lost, p59_elections, p102_sweep, p127_epoch_length,
+};
 use super::{r1_durable_first, servers};
 
 use crate::older::QUIRKS;

@@ -2,8 +2,8 @@
 
 use zabra_jute::{Encode, Text};
 use zabra_proto::client::{
-    AuthPacket, CheckVersionRequest, CreateRequest, DeleteRequest, MultiHeader, PathRequest, PathWatchRequest,
-    RequestHeader, SetDataRequest,
+    AuthPacket, CheckVersionRequest, CreateRequest, DeleteRequest, MultiHeader, PathRequest,
+    PathWatchRequest, RequestHeader, SetDataRequest,
 };
 use zabra_proto::multi::encode_element;
 use zabra_proto::{OpCode, Perms, RawAcl, RemoveWatchesKind, Xid, Zxid};
@@ -315,7 +315,12 @@ impl Client {
         self.next_xid += 1;
         let xid = Xid(self.next_xid);
         let asked = &waiting.asked;
-        say!(around.kernel, "c{} asks #{} {op:?} {asked:?}", self.at, xid.0);
+        say!(
+            around.kernel,
+            "c{} asks #{} {op:?} {asked:?}",
+            self.at,
+            xid.0
+        );
         let floor = around.check.told();
         conn.asked.push_back(Waiting {
             xid,

@@ -75,20 +75,23 @@ impl Client {
                 let path = timed.clone();
                 self.ask(OpCode::SetData, &request, Asked::Set { path, hash }, around);
             }
-            n => {
-                let (path, watches) = (parent.clone(), rng.bool());
-                let request = PathWatchRequest {
-                    path: parent.as_str().into(),
-                    watch: watches,
-                };
-                let (op, asked) = if n < 12 {
-                    (OpCode::GetChildren2, Asked::List { path, watches })
-                } else {
-                    (OpCode::GetData, Asked::Get { path, watches })
-                };
-                self.ask(op, &request, asked, around);
-            }
+            n => self.look_at_fading(parent, n < 12, around),
         }
+    }
+
+    fn look_at_fading(&mut self, path: String, lists: bool, around: &mut Surroundings) {
+        let watches = around.kernel.rng.bool();
+        let shown = path.clone();
+        let request = PathWatchRequest {
+            path: shown.as_str().into(),
+            watch: watches,
+        };
+        let (op, asked) = if lists {
+            (OpCode::GetChildren2, Asked::List { path, watches })
+        } else {
+            (OpCode::GetData, Asked::Get { path, watches })
+        };
+        self.ask(op, &request, asked, around);
     }
 }
 

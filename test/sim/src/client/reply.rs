@@ -145,6 +145,9 @@ impl Client {
         session: SessionId,
         around: &mut Surroundings,
     ) -> Option<()> {
+        if matches!(waiting.asked, Asked::SetAcl(_) | Asked::GetAcl(_)) {
+            return self.on_acl_reply((header, session), waiting, r, around);
+        }
         let ok = header.error.is_ok();
         let Waiting { asked, floor, .. } = waiting;
         let told = |answer| Told::new(session, header, floor, answer);
@@ -166,30 +169,8 @@ impl Client {
                 around.check.replied(&told(Answer::Written(node)));
                 self.tally.writes += u64::from(ok);
             }
-            Asked::SetAcl(path) => {
-                if let Some(grants) = waiting.grants.filter(|_| ok) {
-                    let at = (path.as_str(), header.zxid);
-                    around.check.listed_as(session, at, &grants, users);
-                }
-                around.check.replied(&told(Answer::Written(None)));
-                self.tally.writes += u64::from(ok);
-            }
-            Asked::GetAcl(path) if ok => {
-                let shown = GetAclResponse::decode(r).ok()?;
-                let at = (path.as_str(), header.zxid);
-                around.check.shown_list(session, at, users, &shown.acl);
-                self.tally.reads += 1;
-            }
-            Asked::AddWatch(path, kind) if ok => {
-                self.conn.as_mut()?.watches.add(path, kind);
-            }
-            Asked::HasWatches(path, kind) => {
-                let has = self.conn.as_ref()?.watches.has(&path, kind);
-                around.check.watches_found(session, (&path, kind), has, ok);
-            }
-            Asked::RemoveWatches(path, kind) => {
-                let had = self.conn.as_mut()?.watches.remove(&path, kind);
-                around.check.watches_found(session, (&path, kind), had, ok);
+            watch @ (Asked::AddWatch(..) | Asked::HasWatches(..) | Asked::RemoveWatches(..)) => {
+                return self.on_watch_reply(watch, ok, session, around);
             }
             Asked::Write | Asked::Multi | Asked::Last => {
                 around.check.replied(&told(Answer::Written(None)));
@@ -216,7 +197,61 @@ impl Client {
                 self.tally.syncs += u64::from(ok);
                 self.is_served |= ok && self.has_last_sync;
             }
-            Asked::AddWatch(..) | Asked::GetAcl(_) | Asked::Close | Asked::Ping => {}
+            Asked::SetAcl(_) | Asked::GetAcl(_) | Asked::Close | Asked::Ping => {}
+        }
+        Some(())
+    }
+
+    fn on_acl_reply(
+        &mut self,
+        (header, session): (ReplyHeader, SessionId),
+        waiting: Waiting,
+        r: &mut Reader<'_>,
+        around: &mut Surroundings,
+    ) -> Option<()> {
+        let ok = header.error.is_ok();
+        let users = self.conn.as_ref()?.watches.users;
+        match waiting.asked {
+            Asked::SetAcl(path) => {
+                if let Some(grants) = waiting.grants.filter(|_| ok) {
+                    let at = (path.as_str(), header.zxid);
+                    around.check.listed_as(session, at, &grants, users);
+                }
+                let answer = Answer::Written(None);
+                let told = Told::new(session, header, waiting.floor, answer);
+                around.check.replied(&told);
+                self.tally.writes += u64::from(ok);
+            }
+            Asked::GetAcl(path) if ok => {
+                let shown = GetAclResponse::decode(r).ok()?;
+                let at = (path.as_str(), header.zxid);
+                around.check.shown_list(session, at, users, &shown.acl);
+                self.tally.reads += 1;
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn on_watch_reply(
+        &mut self,
+        asked: Asked,
+        ok: bool,
+        session: SessionId,
+        around: &mut Surroundings,
+    ) -> Option<()> {
+        let watches = &mut self.conn.as_mut()?.watches;
+        match asked {
+            Asked::AddWatch(path, kind) if ok => watches.add(path, kind),
+            Asked::HasWatches(path, kind) => {
+                let has = watches.has(&path, kind);
+                around.check.watches_found(session, (&path, kind), has, ok);
+            }
+            Asked::RemoveWatches(path, kind) => {
+                let had = watches.remove(&path, kind);
+                around.check.watches_found(session, (&path, kind), had, ok);
+            }
+            _ => {}
         }
         Some(())
     }

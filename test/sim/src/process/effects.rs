@@ -98,7 +98,7 @@ impl Process {
                 {
                     let (kernel, net) = (&mut around.kernel, &around.net);
                     let frame = match self.plan.older(self.at) {
-                        Some(older) => older.vote(frame),
+                        Some(older) => older.vote(frame, &mut around.check),
                         None => frame,
                     };
                     around.votes.send(kernel, net, self.at, to, frame);

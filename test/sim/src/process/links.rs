@@ -15,9 +15,9 @@ use super::{Fate, Process};
 use crate::disk::Files;
 use crate::loader::Loader;
 use crate::network::{Side, StreamId};
+use crate::older::{self, Older, Seen};
 use crate::phase::Phase;
 use crate::say;
-use crate::older::{self, Older, Seen};
 use crate::start::tree_options_of;
 use crate::surroundings::Surroundings;
 use crate::trace::Z;
@@ -281,16 +281,13 @@ impl Process {
                 link.sid = Some(learner.sid);
             }
             around.check.heard(self.at, &message);
-            let message = if self.links.older.is_some() {
-                link.seen.hear(&message);
-                let is_promise = matches!(&message, Message::Ping { touched: Some(_), .. });
-                if is_promise && link.side == Side::Opener {
-                    let text = format!("s{} is promised what it does not know of", self.sid);
-                    around.check.violate("0005 no promise to older servers", text);
+            let message = match self.links.older {
+                Some(_) => {
+                    let learns = link.side == Side::Opener;
+                    link.seen.hear(&message, (self.sid, learns), around);
+                    older::blind(message)
                 }
-                older::blind(message)
-            } else {
-                message
+                None => message,
             };
             if let Message::Snap { zxid } = message {
                 let options = tree_options_of(&self.plan, self.at);
