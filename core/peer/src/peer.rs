@@ -218,6 +218,12 @@ impl Peer {
         }
     }
 
+    /// How many changes of znodes are proposed and not applied; a learner knows of none.
+    #[must_use]
+    pub fn overlay_len(&self) -> usize {
+        self.primary().map_or(0, Primary::overlay_len)
+    }
+
     /// The sessions that this server may expire.
     #[must_use]
     pub fn tracker(&self) -> &SessionTracker {

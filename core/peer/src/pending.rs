@@ -292,6 +292,12 @@ impl PendingChanges {
         paths
     }
 
+    /// How many changes are pending.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
     /// Whether nothing is pending.
     #[must_use]
     pub fn is_empty(&self) -> bool {

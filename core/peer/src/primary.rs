@@ -168,6 +168,11 @@ impl Primary {
         self.expired
     }
 
+    /// How many changes of znodes are proposed and not applied.
+    pub(crate) fn overlay_len(&self) -> usize {
+        self.pending.len()
+    }
+
     /// What was made since the last call.
     pub(crate) fn take_fresh(&mut self) -> Vec<Fresh> {
         std::mem::take(&mut self.fresh)

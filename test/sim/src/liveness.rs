@@ -27,6 +27,7 @@ impl World {
         let around = &mut self.around;
         around.net.unblock_all(&mut around.kernel);
         around.slow_disks.clear();
+        around.slow_readers.clear();
         around.unresolved.clear();
         self.choose_core();
         for at in 0..self.servers.len() {
@@ -80,7 +81,8 @@ impl World {
         }
     }
 
-    /// Who is to be in step in the end, if not all are: a quorum of voters that have a history (P48), and by chance some of
+    /// Who is to be in step in the end, if not all are: a quorum of voters that have a history (P48) and need none of the
+    /// others to mend it, and by chance some of
     /// the others.
     fn choose_core(&mut self) {
         let permille = self.around.plan.faults.core_permille;
@@ -89,7 +91,7 @@ impl World {
             return;
         }
         let mut with_history: Vec<ServerAt> = (0..voters)
-            .filter(|at| self.around.check.has_history(*at))
+            .filter(|at| self.around.check.has_history(*at) && !self.servers[*at].is_damaged)
             .collect();
         let quorum = voters / 2 + 1;
         if with_history.len() < quorum {

@@ -82,6 +82,12 @@ pub struct Plan {
     pub flushes_singly: bool,
     /// Clients leave servers that are only slow.
     pub is_impatient: bool,
+    /// Requests of clients that wait at a server before it reads no more of them.
+    pub outstanding_max: usize,
+    /// So much output waits for a client before it is given up, bytes.
+    pub out_len_max: usize,
+    /// How often in a thousand a client asks about the twins (I-20).
+    pub twins_permille: u32,
     /// Faults.
     pub faults: FaultPlan,
     /// When faults end, µs.
@@ -176,6 +182,7 @@ impl Plan {
         let temper = temper.unwrap_or_else(|| Temper::draw(rng, voters));
         // Drawn apart, so that what else a seed decides stays as it is.
         let mut more = fastrand::Rng::with_seed(seed ^ 0x0b5e_55ed);
+        let mut apart = fastrand::Rng::with_seed(seed ^ 0x11_417e_a9a7);
         let mut plan = Self {
             seed,
             temper,
@@ -217,6 +224,9 @@ impl Plan {
             older: Vec::new(),
             flushes_singly: false,
             is_impatient: false,
+            outstanding_max: *pick(&mut apart, &[3, 1000, 1000]),
+            out_len_max: *pick(&mut apart, &[8000, 64 << 20, 64 << 20]),
+            twins_permille: *pick(&mut apart, &[0, 60, 200]),
             faults,
             calm_at_us: if is_long { calm_at_us * 2 } else { calm_at_us },
             quiet_us: 0,
@@ -321,6 +331,9 @@ impl Plan {
         plan.older = Vec::new();
         plan.flushes_singly = false;
         plan.is_impatient = false;
+        plan.outstanding_max = 1000;
+        plan.out_len_max = 64 << 20;
+        plan.twins_permille = 0;
         plan.faults = FaultPlan {
             away_us: u64::MAX / 16,
             ..FaultPlan::none()

@@ -45,6 +45,10 @@ pub struct Server {
     pub disk: FaultyDisk,
     /// Whether a voter's disk was lost and replaced.
     pub is_wiped: bool,
+    /// Whether something on the disk was damaged since the last start.
+    pub is_damaged: bool,
+    /// How often it has asked in vain for what is damaged.
+    pub mend_tries: u32,
     /// How often it was started.
     pub life: Life,
     /// What runs on it.
@@ -64,6 +68,8 @@ impl Server {
             clock,
             disk: FaultyDisk::new(),
             is_wiped: false,
+            is_damaged: false,
+            mend_tries: 0,
             life: 0,
             process: None,
             standing_still: None,

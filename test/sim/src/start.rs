@@ -8,7 +8,8 @@ use zabra_proto::{ServerId, Sid};
 use zabra_quorum::{ConfigVersion, Member, Membership, PeerAddress, Role};
 use zabra_serve::{Clients, LoadLimits, Replica, ServeOptions};
 use zabra_session::TimeoutBounds;
-use zabra_storage::{RecoverOptions, Recovered, Start, TxnLog, Vfs, recover};
+use zabra_storage::{RecoverOptions, Recovered, Start, StorageError, TxnLog, Vfs, recover};
+use zabra_testkit::disk::FaultyDisk;
 use zabra_tree::acl::AclRules;
 use zabra_tree::{OwnerRules, TreeOptions};
 use zabra_zab::{Entry, Epochs};
@@ -96,6 +97,18 @@ pub(crate) fn start(
         disk: server.disk.clone(),
         plan: around.plan.clone(),
     }))
+}
+
+/// Whether recovery would start from a disk; it may change it.
+pub(crate) fn examine(disk: &FaultyDisk, plan: &Plan, at: usize) -> Result<(), StorageError> {
+    let vfs: Arc<dyn Vfs> = Arc::new(disk.clone());
+    let dirs = disk::dirs();
+    let mut loader = Loader::new(tree_options_of(plan, at), plan.is_standalone);
+    let recovered = recover(&vfs, &dirs, &RecoverOptions::default(), &mut loader)?;
+    if !plan.is_standalone {
+        zabra_storage::Epochs::restore(&*vfs, &dirs, recovered.last_zxid)?;
+    }
+    Ok(())
 }
 
 fn find(vfs: &Arc<dyn Vfs>, plan: &Plan, at: usize) -> Result<Found, String> {
@@ -253,9 +266,9 @@ fn serve_options(plan: &Plan) -> ServeOptions {
             timeout_ms_max: ticks(plan.timeout_ticks.1.max(20)),
         },
         frame_len_max: 0xfffff,
-        outstanding_max: 1000,
-        out_len_pause: 1 << 20,
-        out_len_max: 64 << 20,
+        outstanding_max: plan.outstanding_max,
+        out_len_pause: plan.out_len_max / 4,
+        out_len_max: plan.out_len_max,
         greeting_ms_max: plan.tick_ms * 5,
         acl: AclRules::default(),
         super_digest: None,

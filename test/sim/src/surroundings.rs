@@ -23,6 +23,8 @@ pub struct Surroundings {
     pub check: Checker,
     /// Disks on which every job takes so long, µs, whatever the plan says.
     pub slow_disks: BTreeMap<ServerAt, u64>,
+    /// Connections of clients that take nothing of what is sent to them.
+    pub slow_readers: BTreeSet<StreamId>,
     /// Servers that cannot resolve names.
     pub unresolved: BTreeSet<ServerAt>,
     /// Streams of somebody who does not speak the protocol.

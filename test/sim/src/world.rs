@@ -113,6 +113,7 @@ impl World {
                 kernel,
                 plan,
                 slow_disks: BTreeMap::new(),
+                slow_readers: BTreeSet::new(),
                 unresolved: BTreeSet::new(),
                 strange: BTreeSet::new(),
             },
@@ -264,6 +265,8 @@ impl World {
             if let Some(why) = why {
                 say!(self.around.kernel, "s{} ends: {why}", at + 1);
             }
+            let now = self.around.kernel.now();
+            self.around.check.has_ended(at, now);
             self.crash(at);
         }
     }
@@ -277,7 +280,11 @@ impl World {
         if !self.is_in_core(at) {
             return;
         }
+        if self.servers[at].is_damaged && !self.settle_damage(at) {
+            return;
+        }
         self.servers[at].start(&mut self.around);
+        self.around.check.turns(at, self.around.kernel.now());
         self.with(at, Process::wake);
     }
 
@@ -290,13 +297,19 @@ impl World {
             Some(Arrived::End) => self.stream_gone(node, stream),
             Some(Arrived::Bytes(bytes)) => match node {
                 Node::Client(at) => self.clients[at].on_bytes(stream, &bytes, &mut self.around),
-                Node::Server(at) => self.with(at, |process, around| {
-                    if process.has_client(stream) {
-                        process.on_client_bytes(stream, &bytes, around)
-                    } else {
-                        process.on_link_bytes(stream, &bytes, around)
+                Node::Server(at) => {
+                    if let Some(Node::Server(from)) = self.around.net.node(stream, side.other()) {
+                        let now = self.around.kernel.now();
+                        self.around.check.heard_server(at, from, now);
                     }
-                }),
+                    self.with(at, |process, around| {
+                        if process.has_client(stream) {
+                            process.on_client_bytes(stream, &bytes, around)
+                        } else {
+                            process.on_link_bytes(stream, &bytes, around)
+                        }
+                    });
+                }
             },
         }
     }

@@ -13,10 +13,12 @@ use super::happenings::Happenings;
 use super::i17_replay_law::Replays;
 use super::i21_sequential_names::Names;
 use super::i22_no_write_lost::Answered;
+use super::i23_no_phantom::Writes;
 use super::i26_session_order::Written;
 use super::i27_staleness::Freshness;
 use super::i29_lease::Leases;
 use super::i31_told_on_time::Closed;
+use super::i40_roles_end::Roles;
 use super::order::{Decided, Order};
 use super::p59_elections::Elections;
 use super::p102_sweep::Fading;
@@ -55,6 +57,8 @@ pub struct Checker {
     pub(super) elections: Elections,
     pub(super) leases: Leases,
     pub(super) written: Written,
+    pub(super) writes: Writes,
+    pub(super) roles: Roles,
     pub(super) replays: Replays,
     pub(super) answered: Answered,
     /// The last txn that any client was told of.
@@ -91,6 +95,8 @@ impl Checker {
             elections: Elections::new(plan.voters, plan.tick_ms * 1000),
             leases: Leases::default(),
             written: Written::default(),
+            writes: Writes::default(),
+            roles: Roles::new(plan),
             replays: Replays::default(),
             answered: Answered::default(),
             told: Zxid::ZERO,

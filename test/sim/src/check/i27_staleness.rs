@@ -38,6 +38,11 @@ impl Freshness {
         self.slowest_disk_us = self.slowest_disk_us.max(each_us);
     }
 
+    /// So long a disk took for a job at most.
+    pub(super) fn slowest_disk_us(&self) -> u64 {
+        self.slowest_disk_us
+    }
+
     fn bound_us(&self) -> u64 {
         self.plan.staleness_us(self.slowest_disk_us)
     }

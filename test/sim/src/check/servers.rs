@@ -15,9 +15,9 @@ use super::{
     Checker, Verdict, i02_integrity, i03_prefix_agreement, i04_total_order, i05_primary_order,
     i06_primary_integrity, i08_commit_needs_disks, i09_commit_is_for_ever, i11_epochs,
     i13_equal_state, i14_recovery, i15_contiguity, i16_snapshot_truth, i17_replay_law,
-    i18_no_unbootable_state, i21_sequential_names, i26_session_order, i27_staleness,
-    i28_ephemeral_owner, i29_lease, p48_disk_lost, p127_epoch_length, r1_durable_first,
-    r4_only_committed, r6_txn_limit,
+    i18_no_unbootable_state, i20_atomic_multi, i21_sequential_names, i23_no_phantom,
+    i26_session_order, i27_staleness, i28_ephemeral_owner, i29_lease, p48_disk_lost,
+    p127_epoch_length, r1_durable_first, r4_only_committed, r6_txn_limit,
 };
 
 pub(super) const TRUNCATION: &str = "truncation";
@@ -106,6 +106,9 @@ impl Checker {
         self.judge(verdict);
         let verdict = i13_equal_state::stands(&mut self.order, at, replica);
         self.judge(verdict);
+        if let Some(verdict) = i20_atomic_multi::stands(at, replica) {
+            self.holds(i20_atomic_multi::NAME, verdict);
+        }
     }
 
     fn applies(&mut self, at: ServerAt, zxid: Zxid, payload: &[u8]) -> Verdict {
@@ -128,6 +131,10 @@ impl Checker {
         self.leases.decided(header, txn);
         self.count(i26_session_order::WRITES);
         self.written.decided(header, txn)?;
+        if let Some(verdict) = self.writes.decided(header, txn) {
+            self.count(i23_no_phantom::ONCE);
+            verdict?;
+        }
         if payload.digest.is_none() && matches!(txn, Txn::SetData(_)) {
             self.count(older::NO_DIGEST);
         }
@@ -224,6 +231,7 @@ impl Checker {
     pub fn crashed(&mut self, at: ServerAt) {
         self.count(i09_commit_is_for_ever::NAME);
         self.disks.crashed(at);
+        self.roles.forget_stop(at);
         self.refine(&Step::Crash(at));
         self.still_kept();
     }

@@ -47,6 +47,9 @@ pub(super) enum Asked {
     RemoveWatches(String, RemoveWatchesKind),
     HasWatches(String, RemoveWatchesKind),
     SetWatches,
+    /// Both twins are written, with this.
+    Twins(u64),
+    TwinsRead,
     Sync,
     Ping,
     Close,
@@ -107,7 +110,7 @@ impl Client {
                 self.ping(around);
             }
         } else if outstanding < around.plan.pipeline {
-            self.ask_anything(around);
+            self.ask_something(around);
         } else if now.since(said) > timeout_us / 6 {
             self.ping(around);
         }
@@ -130,7 +133,7 @@ impl Client {
         self.ask(OpCode::Create, &create, Asked::Last, around);
     }
 
-    fn ask_anything(&mut self, around: &mut Surroundings) {
+    pub(super) fn ask_anything(&mut self, around: &mut Surroundings) {
         let shared = format!("/k{}", around.kernel.rng.usize(0..SHARED));
         let own = format!("/e{}-{}", self.at, around.kernel.rng.usize(0..3));
         self.written += 1;
@@ -372,7 +375,7 @@ impl Encode for Raw {
     }
 }
 
-fn create_request<'a>(path: &'a str, data: &'a [u8], flags: i32) -> CreateRequest<'a> {
+pub(super) fn create_request<'a>(path: &'a str, data: &'a [u8], flags: i32) -> CreateRequest<'a> {
     let everybody = RawAcl {
         perms: Perms::ALL,
         scheme: Some(Text::Borrowed("world")),

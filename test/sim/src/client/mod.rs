@@ -8,6 +8,7 @@ mod fading;
 mod guarded;
 mod lasting;
 mod reply;
+mod twins;
 mod watched;
 
 use std::collections::VecDeque;

@@ -155,6 +155,7 @@ impl Client {
         let users = users.unwrap_or_default();
         match asked {
             Asked::Create(hash) => {
+                around.check.refused(session, header.error, hash);
                 let path = ok.then(|| PathResponse::decode(r).ok()).flatten();
                 if let (Some(created), Some(grants)) = (&path, &waiting.grants) {
                     let at = (&*created.path, header.zxid);
@@ -165,6 +166,7 @@ impl Client {
                 self.tally.writes += u64::from(ok);
             }
             Asked::Set { path, hash } => {
+                around.check.refused(session, header.error, hash);
                 let node = Some((path.as_str(), hash));
                 around.check.replied(&told(Answer::Written(node)));
                 self.tally.writes += u64::from(ok);
@@ -180,6 +182,10 @@ impl Client {
             read @ (Asked::Get { .. } | Asked::Exists { .. } | Asked::List { .. }) => {
                 return self.on_read_reply(header, (read, floor), r, session, around);
             }
+            Asked::Twins(hash) => {
+                return self.on_twins((header, floor), hash, r, session, around);
+            }
+            Asked::TwinsRead => return self.on_twins_read((header, floor), r, session, around),
             Asked::SetWatches => {
                 let conn = self.conn.as_mut()?;
                 if let Some(moving) = conn.moving.take() {

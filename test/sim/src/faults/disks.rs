@@ -44,15 +44,19 @@ impl World {
         }
     }
 
-    /// Whether it was lost.
-    fn lose_disk(&mut self, at: ServerAt, away_us: Option<u64>) -> bool {
+    /// Whether nothing is lost for ever with a server's disk: of voters only a minority loses it, of which none twice.
+    pub(super) fn may_lose_disk(&self, at: ServerAt) -> bool {
         let minority = (self.around.plan.voters - 1) / 2;
         let is_voter = at < self.around.plan.voters;
         let wiped = self.servers.iter().filter(|s| s.is_wiped).count();
-        if self.servers[at].is_wiped
-            || is_voter && wiped >= minority
-            || !self.around.check.may_be_wiped(at)
-        {
+        let has_budget = !is_voter || wiped < minority;
+        !self.servers[at].is_wiped && has_budget && self.around.check.may_be_wiped(at)
+    }
+
+    /// Whether it was lost.
+    fn lose_disk(&mut self, at: ServerAt, away_us: Option<u64>) -> bool {
+        let is_voter = at < self.around.plan.voters;
+        if !self.may_lose_disk(at) {
             return false;
         }
         self.meets(kind::WIPE, at);

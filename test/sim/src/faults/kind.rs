@@ -33,6 +33,10 @@ pub enum Kind {
     DiskLow,
     /// A wall clock is set.
     Clock,
+    /// Something on the disk of a server that is down changes without anybody knowing (I-19).
+    Damage,
+    /// For a while a client takes nothing of what its server sends.
+    SlowReader,
     /// The disk of a voter is lost; this happens to a minority only, and once in a run.
     Wipe,
     /// The disk of a voter is lost just when others lack what it held (P48).
@@ -41,7 +45,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, and how often in a hundred a world has them.
-    pub const ODDS: [(Self, u32); 17] = [
+    pub const ODDS: [(Self, u32); 19] = [
         (Self::Crash, 60),
         (Self::CrashAll, 15),
         (Self::Pause, 30),
@@ -57,13 +61,15 @@ impl Kind {
         (Self::Disk, 30),
         (Self::DiskLow, 10),
         (Self::Clock, 10),
+        (Self::Damage, 15),
+        (Self::SlowReader, 20),
         (Self::Wipe, 20),
         (Self::LostDisk, 5),
     ];
 }
 
 /// Everything that is counted by phase, by its name in the table.
-pub const COUNTED: [&str; 29] = [
+pub const COUNTED: [&str; 31] = [
     CRASH,
     POWER_CUT,
     KILLED,
@@ -92,6 +98,8 @@ pub const COUNTED: [&str; 29] = [
     NO_SPACE,
     DISK_LOW,
     CLOCK,
+    DAMAGE,
+    SLOW_READER,
     WIPE,
 ];
 
@@ -123,4 +131,6 @@ pub(super) const DISK_NAMES: &str = "create or rename error";
 pub(super) const NO_SPACE: &str = "no space";
 pub(super) const DISK_LOW: &str = "disk nearly full";
 pub(super) const CLOCK: &str = "clock step";
+pub(super) const DAMAGE: &str = "silent damage";
+pub(super) const SLOW_READER: &str = "slow reader";
 pub(super) const WIPE: &str = "disk lost";

@@ -8,8 +8,10 @@
 //! | `kind` | what can go wrong, and under which names it is counted |
 //! | `servers` | processes that die, stop, stand still; wall clocks |
 //! | `disks` | disks that fail, are slow, full or lost |
+//! | `damage` | disks that say something else than was written |
 //! | `ways` | partitions, broken links, garbage, names |
 
+mod damage;
 mod disks;
 mod kind;
 mod servers;
@@ -18,6 +20,7 @@ mod ways;
 use zabra_election::ServerState;
 
 use crate::event::{Event, ServerAt};
+use crate::network::StreamId;
 use crate::phase::Phase;
 use crate::server::Server;
 use crate::world::World;
@@ -34,6 +37,8 @@ pub enum Relief {
     DiskLow(ServerAt),
     /// Names that are not resolved.
     Unresolved(ServerAt),
+    /// A client that takes nothing.
+    SlowReader(StreamId),
 }
 
 impl World {
@@ -103,6 +108,8 @@ impl World {
             Kind::Disk => self.let_disk_fail(at),
             Kind::DiskLow => self.fill_disk(at),
             Kind::Clock => self.set_wall_clock(at),
+            Kind::Damage => self.damage(at),
+            Kind::SlowReader => self.slow_reader(at),
             Kind::Wipe => self.wipe(at),
             Kind::LostDisk => self.begin_to_lose_disk(at),
         }
@@ -126,6 +133,9 @@ impl World {
         match relief {
             Relief::SlowDisk(at) => {
                 self.around.slow_disks.remove(&at);
+            }
+            Relief::SlowReader(stream) => {
+                self.around.slow_readers.remove(&stream);
             }
             Relief::DiskLow(at) => self.tell_disk_low(at, false),
             Relief::Unresolved(at) => {

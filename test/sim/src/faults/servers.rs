@@ -157,6 +157,7 @@ impl World {
             return;
         };
         say!(self.around.kernel, "s{} goes on", server.sid);
+        self.around.check.turns(at, self.around.kernel.now());
         let around = &mut self.around;
         let heard_by = around.plan.weather.delay_us.1;
         around

@@ -1,6 +1,7 @@
 //! Ways between nodes: cut, broken, misused, not found.
 
 use super::{Relief, kind};
+use crate::client::Client;
 use crate::event::{Event, ServerAt};
 use crate::network::{Node, Side, StreamId};
 use crate::say;
@@ -112,6 +113,19 @@ impl World {
             say!(self.around.kernel, "c{at}'s connection is reset");
             let around = &mut self.around;
             around.net.reset(&mut around.kernel, stream);
+        }
+    }
+
+    /// For a while one of the clients takes nothing of what is sent to it.
+    pub(super) fn slow_reader(&mut self, at: ServerAt) {
+        let connected: Vec<StreamId> = self.clients.iter().filter_map(Client::stream).collect();
+        if let Some(stream) = self.around.kernel.pick(&connected).copied() {
+            self.meets(kind::SLOW_READER, at);
+            say!(self.around.kernel, "stream {} is not read", stream.0);
+            self.around.slow_readers.insert(stream);
+            let delay = self.trouble();
+            let relief = Event::Relief(Relief::SlowReader(stream));
+            self.around.kernel.after(delay, relief);
         }
     }
 

@@ -1,10 +1,11 @@
 //! Client connections of a process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use zabra_peer::Input;
 use zabra_proto::{ConnId, SessionId};
+use zabra_serve::Conn;
 
 use super::{Fate, Process};
 use crate::network::{Side, StreamId};
@@ -15,10 +16,13 @@ use crate::surroundings::Surroundings;
 pub(super) struct Conns {
     of_stream: BTreeMap<StreamId, ConnId>,
     of_conn: BTreeMap<ConnId, StreamId>,
+    /// Those with output that their clients do not take.
+    untaken: BTreeSet<ConnId>,
 }
 
 impl Conns {
     fn forget(&mut self, conn: ConnId) -> Option<StreamId> {
+        self.untaken.remove(&conn);
         let stream = self.of_conn.remove(&conn)?;
         self.of_stream.remove(&stream);
         Some(stream)
@@ -92,19 +96,23 @@ impl Process {
 
     /// Sends what there is for clients, and closes what is to be closed. Whether there was anything.
     pub(super) fn send_to_clients(&mut self, around: &mut Surroundings) -> bool {
-        let dirty = self.clients.take_dirty();
-        for conn in &dirty {
+        let mut todo = self.clients.take_dirty();
+        let is_any = !todo.is_empty();
+        todo.extend(std::mem::take(&mut self.conns.untaken));
+        for conn in &todo {
+            let stream = self.conns.of_conn.get(conn);
+            let is_closing = self.clients.conn(*conn).and_then(Conn::closing).is_some();
+            if !is_closing && stream.is_some_and(|stream| around.slow_readers.contains(stream)) {
+                self.conns.untaken.insert(*conn);
+                continue;
+            }
             let bytes = self.clients.output(*conn).to_vec();
             self.clients.sent(*conn, bytes.len());
             if let Some(stream) = self.conns.of_conn.get(conn) {
                 let (kernel, net) = (&mut around.kernel, &mut around.net);
                 net.send(kernel, *stream, Side::Acceptor, bytes);
             }
-            let closes = self
-                .clients
-                .conn(*conn)
-                .is_some_and(|c| c.closing().is_some());
-            if closes {
+            if is_closing {
                 self.clients.remove(*conn);
                 if let Some(stream) = self.conns.forget(*conn) {
                     let (kernel, net) = (&mut around.kernel, &mut around.net);
@@ -112,6 +120,6 @@ impl Process {
                 }
             }
         }
-        !dirty.is_empty()
+        is_any
     }
 }

@@ -208,6 +208,7 @@ impl Process {
                     around.check.left(self.at, why);
                 }
                 around.check.looks(self.at);
+                around.check.turns(self.at, around.kernel.now());
                 self.in_step = None;
                 self.is_tree_in_step = false;
                 self.enter(Phase::Election, around);

@@ -23,9 +23,10 @@ use zabra_election::{LinkFact, Received, ServerState};
 use zabra_peer::{DialId, Effect, Input, Now, Peer};
 use zabra_proto::notification::{self, Notification};
 use zabra_proto::{MonoMillis, Sid, Zxid};
-use zabra_serve::{Clients, Replica};
+use zabra_serve::{Clients, Conn, Replica};
 use zabra_zab::Entry;
 
+use crate::check::Kept;
 use crate::clock::Clock;
 use crate::disk::Files;
 use crate::event::{Event, ServerAt};
@@ -217,6 +218,19 @@ impl Process {
         }
     }
 
+    /// What it keeps in memory for others.
+    fn kept(&self) -> Kept {
+        let output = |conn: &Conn| self.clients.output(conn.id()).len();
+        Kept {
+            conns: self.clients.len(),
+            waiting: self.clients.outstanding(),
+            output: self.clients.iter().map(output).max().unwrap_or_default(),
+            window: self.peer.history().window().len(),
+            tail: self.peer.history().tail_len(),
+            overlay: self.peer.overlay_len(),
+        }
+    }
+
     pub(crate) fn life(&self) -> Life {
         self.life
     }
@@ -235,10 +249,17 @@ impl Process {
         if self.armed.is_some_and(|armed| armed <= around.kernel.now()) {
             self.armed = None;
         }
-        if now.mono >= self.next_tick() {
-            self.tick(now, around);
+        if now.mono < self.next_tick() {
+            return self.settle(around);
         }
-        self.settle(around)
+        self.tick(now, around);
+        let (state, at) = (self.peer.state(), around.kernel.now());
+        around.check.is_now(self.at, state, at);
+        let fate = self.settle(around);
+        if fate == Fate::Runs {
+            around.check.keeps(self.at, self.kept(), &self.plan);
+        }
+        fate
     }
 
     /// A notification arrived.
@@ -289,6 +310,7 @@ impl Process {
 
     /// It is asked to stop in good order.
     pub(crate) fn stop(&mut self, around: &mut Surroundings) -> Fate {
+        around.check.asked_to_stop(self.at, around.kernel.now());
         self.on_input(Input::Stop, around)
     }
 
