@@ -162,4 +162,6 @@ mutants! {
     EmptyVoterBelieved = "f16",
     /// A learner's pause, however long, is no silence of its leader's.
     PauseForgiven = "f18",
+    /// A leader that is asked to stop waits until nobody asks it for anything any more.
+    StopWaitsForQuiet = "f20",
 }

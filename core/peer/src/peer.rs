@@ -33,6 +33,8 @@ pub struct Peer {
     pub(crate) disk_low: bool,
     pub(crate) serves: bool,
     pub(crate) stopping: bool,
+    /// What had been begun when it was asked to stop.
+    pub(crate) begun: Zxid,
     /// What a server without sessions of its own to expire shows of them.
     pub(crate) no_sessions: SessionTracker,
     pub(crate) expired_before: u64,
@@ -109,6 +111,7 @@ impl Peer {
             disk_low: false,
             serves: false,
             stopping: false,
+            begun: Zxid::ZERO,
             expired_before: 0,
             counter_max: COUNTER_MAX,
             options,
@@ -162,7 +165,10 @@ impl Peer {
             Input::Woken if mutant::on(Mutant::PauseUnnoticed) => {}
             Input::Woken => self.judge_links(now, effects),
             Input::Stop => {
-                self.stopping = true;
+                if !self.stopping {
+                    self.stopping = true;
+                    self.begun = self.history.logged();
+                }
                 self.maybe_stop(effects);
             }
             _ => self.on_ensemble(now, input, tree, effects),
@@ -381,14 +387,20 @@ impl Peer {
         }
     }
 
-    /// A leader that stops finishes what it has begun; its learners see the link end, and elect at once.
+    /// A leader that stops finishes what it had begun by then, and not what is asked of it meanwhile: under load there would be
+    /// no end of it (P68). Its learners see the link end, and elect at once.
     pub(crate) fn maybe_stop(&mut self, effects: &mut Vec<Effect>) {
         if !self.stopping {
             return;
         }
+        let is_finished = if mutant::on(Mutant::StopWaitsForQuiet) {
+            self.history.tail_len() == 0
+        } else {
+            self.history.released() >= self.begun
+        };
         let is_done = match &self.role {
-            Role::Leading(leading) if leading.leader.is_serving() => self.history.tail_len() == 0,
-            Role::Standalone(_) => self.history.tail_len() == 0,
+            Role::Leading(leading) if leading.leader.is_serving() => is_finished,
+            Role::Standalone(_) => is_finished,
             Role::Leading(_) | Role::Learning(_) | Role::Looking { .. } => true,
             Role::Halted => return,
         };

@@ -381,6 +381,26 @@ fn a_planned_stop_leaves_nothing_undecided() {
 }
 
 #[test]
+fn a_planned_stop_does_not_wait_for_what_is_asked_meanwhile() {
+    let mut cluster = Cluster::new(3, 0);
+    let leader = cluster.form();
+    let session = cluster.open(leader);
+    let seq = cluster.write(leader, session, &create("/begun", 0));
+    cluster.step(leader, Input::Stop);
+    cluster.write(leader, session, &create("/later", 0));
+    let follower = *cluster.up().iter().find(|sid| **sid != leader).unwrap();
+    // The first is decided while the second is on its way.
+    for _ in 0..100 {
+        if cluster.reply(leader, seq).is_none() {
+            cluster.deliver(leader, follower);
+            cluster.deliver(follower, leader);
+        }
+    }
+    assert_eq!(cluster.reply(leader, seq), Some(ErrorCode::OK));
+    assert!(cluster.servers[&leader].stopped);
+}
+
+#[test]
 fn a_silent_leader_is_left_within_a_second() {
     let mut cluster = Cluster::new(3, 0);
     let leader = cluster.form();

@@ -29,7 +29,8 @@ pub(super) struct Roles {
 impl Roles {
     pub(super) fn new(plan: &Plan) -> Self {
         let tick_us = plan.tick_ms * 1000;
-        let limits = u64::from(plan.init_limit + plan.sync_limit);
+        // A learner tries to connect for `initLimit`, and then waits as long for what it is told first.
+        let limits = u64::from(plan.init_limit * 2 + plan.sync_limit);
         // Clocks may be slow, and a look at the clock late.
         let by_clocks = |ticks: u64| tick_us * ticks * 1000 / (1000 - plan.drift_permille);
         Self {
