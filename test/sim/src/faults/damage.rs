@@ -126,7 +126,7 @@ impl World {
 /// What a start would find, on a copy of the disk.
 fn examine(server: &Server, plan: &crate::plan::Plan) -> Examined {
     let copy = server.disk.copy();
-    match start::examine(&copy, plan) {
+    match start::examine(&copy, plan, server.at) {
         Ok(()) => Examined::Whole,
         Err(error) => match Wound::of(&error, &server.disk, &disk::dirs()) {
             Ok(Some(wound)) if !plan.is_standalone => Examined::Lacks(wound),
