@@ -6,7 +6,9 @@ use std::time::Instant;
 use clap::Parser;
 use zabra_sim::check::required;
 use zabra_sim::faults::COUNTED;
+use zabra_sim::plan::Plan;
 use zabra_sim::seeds::{self, Many, Summary};
+use zabra_sim::temper::Temper;
 use zabra_sim::trace::Keeps;
 
 // Half of a run is small allocations.
@@ -41,12 +43,20 @@ struct Args {
     /// Run one seed and print its trace
     #[arg(long, value_name = "SEED")]
     replay: Option<u64>,
+    /// In a world of this temper, as the hunts for mutants have them
+    #[arg(long, value_name = "NAME", requires = "replay", value_parser = temper)]
+    temper: Option<Temper>,
+}
+
+fn temper(name: &str) -> Result<Temper, String> {
+    Temper::named(name).ok_or_else(|| "there is no such temper".to_owned())
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Some(seed) = args.replay {
-        return replay(seed, args.voters);
+        let of_temper = args.temper.map(|temper| Plan::of_temper(seed, temper));
+        return replay(of_temper.unwrap_or_else(|| seeds::plan(seed, args.voters)));
     }
     // A panic is reported as a failed seed, once.
     std::panic::set_hook(Box::new(|_| {}));
@@ -87,8 +97,7 @@ fn untested(summary: &Summary, faults: u64) -> Vec<String> {
     missing
 }
 
-fn replay(seed: u64, voters: Option<usize>) -> ExitCode {
-    let plan = seeds::plan(seed, voters);
+fn replay(plan: Plan) -> ExitCode {
     println!("{plan:#?}");
     let (outcome, lines) = seeds::run_plan(plan, Keeps::Lines);
     for line in &lines {
