@@ -50,8 +50,8 @@ const KINDS: [(&str, &str); 9] = [
     ),
     (
         "chaos",
-        "Real processes killed, paused, cut off, and with proxies between them (`cargo xtask interop chaos`); *judged* is what \
-         clients saw, held against every rule of `test/history`.",
+        "Real processes killed, paused, cut off, with proxies between them, and on disks and by clocks that fail (`cargo xtask interop \
+         chaos`); *judged* is what clients saw, held against every rule of `test/history`.",
     ),
     (
         "fuzz",

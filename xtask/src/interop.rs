@@ -10,6 +10,9 @@ use crate::shell;
 use crate::stage::{Outcome, Tally};
 use crate::workspace::Workspace;
 
+/// How long a build may take.
+const LIMIT: Duration = Duration::from_secs(45 * 60);
+
 /// `cargo xtask interop`.
 pub(crate) fn report(workspace: &Workspace, args: &[String]) -> anyhow::Result<bool> {
     build(workspace)?;
@@ -39,7 +42,8 @@ fn stage(workspace: &Workspace, limit: Duration, suites: &str) -> anyhow::Result
     })
 }
 
-/// Builds the server and the suites as users get them.
+/// Builds the server and the suites as users get them, and beside them the server whose disk and clock take orders: in the
+/// profile of the simulator, so that it never is where the other one is looked for.
 pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
     let mut cargo = shell::cargo(workspace);
     cargo.args([
@@ -51,7 +55,11 @@ pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
         "-p",
         "zabra-interop",
     ]);
-    shell::run(&mut cargo, Duration::from_secs(45 * 60))?.checked("the release build")?;
+    shell::run(&mut cargo, LIMIT)?.checked("the release build")?;
+    let mut cargo = shell::cargo(workspace);
+    cargo.args(["build", "--profile", "sim", "--locked"]);
+    cargo.args(["-p", "zabra", "--features", "faults"]);
+    shell::run(&mut cargo, LIMIT)?.checked("the build with faults")?;
     Ok(())
 }
 

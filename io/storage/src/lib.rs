@@ -23,6 +23,8 @@
 mod dirs;
 mod epochs;
 mod error;
+#[cfg(any(test, feature = "faults"))]
+pub mod faults;
 mod history;
 mod incoming;
 mod log;

@@ -1,4 +1,5 @@
-//! Servers killed, paused, cut off, slowed and started again, round after round, under a load that checks.
+//! Servers killed, paused, cut off, slowed and started again, on disks that fail and by clocks that leap, round after round, under
+//! a load that checks.
 //!
 //! What happens in a round is drawn from the seed. After each, everybody serves again without a hand, and every session has
 //! been acknowledged a write; every few rounds, and at the end, all trees are held against the journals. That no two
@@ -15,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use zabra_history::Verdict;
 
+use crate::ensemble::disk as faulty;
 use crate::ensemble::net::{Hub, Network};
 use crate::ensemble::proxy::Proxies;
 use crate::ensemble::{Ensemble, Plan, Seat, Sid};
@@ -24,6 +26,7 @@ use crate::peer::Peer;
 use crate::place;
 use crate::scene::Scene;
 
+mod disk;
 mod fault;
 mod full;
 mod timeline;
@@ -31,6 +34,8 @@ mod timeline;
 use fault::Fault;
 use timeline::Timeline;
 
+/// Where snapshots fail they must be taken now and then.
+const SNAPSHOTS: &str = "zookeeper.snapCount=2000";
 /// Rounds between two verifications.
 const VERIFY_EVERY: u32 = 5;
 
@@ -39,8 +44,59 @@ const VERIFY_EVERY: u32 = 5;
 struct Run {
     servers: u8,
     rounds: u32,
-    /// Whether proxies stand between the servers, and links suffer instead of servers.
-    proxied: bool,
+    of: Of,
+}
+
+/// What suffers in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// Servers and their network as a whole.
+    Servers,
+    /// The links between servers, at which proxies stand.
+    Links,
+    /// The servers' disks and wall clocks.
+    Disks,
+}
+
+impl Of {
+    const fn faults(self) -> &'static [Fault] {
+        match self {
+            Self::Servers => Fault::OF_SERVERS,
+            Self::Links => Fault::OF_LINKS,
+            Self::Disks => Fault::OF_DISKS,
+        }
+    }
+
+    /// For a name of the run.
+    const fn told(self) -> &'static str {
+        match self {
+            Self::Servers => "",
+            Self::Links => ", proxies between them",
+            Self::Disks => ", disks and clocks that fail",
+        }
+    }
+
+    /// For the name of its picture.
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Servers => "",
+            Self::Links => "-links",
+            Self::Disks => "-disks",
+        }
+    }
+}
+
+/// What is played.
+#[derive(Clone, Copy, Debug)]
+pub struct Script {
+    /// How many rounds, of all runs together.
+    pub rounds: u32,
+    /// What chooses.
+    pub seed: u64,
+    /// Only runs of this kind.
+    pub only: Option<Of>,
+    /// How many servers of another kind sit among those of a run, if it has five; one sits among three.
+    pub guests: Option<(Peer, u8)>,
 }
 
 /// What all runs have shown.
@@ -51,59 +107,44 @@ struct Shown {
     acknowledged: u64,
 }
 
-/// Rounds with three and with five servers, one of them `guest` if there is one, and with proxies between them.
+/// Rounds with three and with five servers, some of them guests if there are any: of servers, of links, of disks and clocks.
 ///
 /// # Errors
 /// Something was not as promised, or the server is missing.
-pub fn run(tested: Peer, guest: Option<Peer>, rounds: u32, seed: u64) -> Result<String> {
+pub fn run(tested: Peer, script: Script) -> Result<String> {
+    let Script { rounds, seed, .. } = script;
     // Now: a play in a network of its own reaches nobody who could send what is missing.
-    for peer in guest.into_iter().chain([tested]) {
+    for (peer, _) in script.guests.into_iter().chain([(tested, 0)]) {
         peer.provide()?;
     }
-    Scene::play(
-        format_args!("chaos: the client finds what {tested} loses"),
-        |dir| lose(dir, tested),
-    )?;
-    Scene::play(
-        format_args!("chaos: a full disk under {tested} refuses writes and loses nothing"),
-        |dir| full::play(dir, tested),
-    )?;
-    // With three the rounds are quick, and those in which only links suffer are quicker, so they get the greater part.
-    let of_five = rounds / 10;
-    let of_links = rounds / 2;
-    let run = |servers, rounds, proxied| Run {
-        servers,
-        rounds,
-        proxied,
-    };
-    let runs = [
-        run(3, rounds - of_five - of_links, false),
-        run(5, of_five, false),
-        run(3, of_links - of_five, true),
-        run(5, of_five, true),
-    ];
+    let mut runs = runs(rounds, script.only);
+    if tested == Peer::Zabra {
+        faulty::provide()?;
+        faulty::released_takes_none()?;
+    } else {
+        runs.retain(|run| run.of != Of::Disks);
+    }
+    if script.only.is_none() {
+        Scene::play(
+            format_args!("chaos: the client finds what {tested} loses"),
+            |dir| lose(dir, tested),
+        )?;
+        Scene::play(
+            format_args!("chaos: a full disk under {tested} refuses writes and loses nothing"),
+            |dir| full::play(dir, tested),
+        )?;
+    }
     let shown = Mutex::new(Shown::default());
-    for run in runs.into_iter().filter(|run| run.rounds > 0) {
+    for run in runs {
         let Run {
             servers,
             rounds,
-            proxied,
+            of,
         } = run;
-        let mut seats = vec![Seat::voter(tested); servers.into()];
-        if let (Some(guest), Some(last)) = (guest, seats.last_mut()) {
-            *last = Seat::voter(guest);
-        }
-        let kinds = guest.map_or_else(
-            || tested.to_string(),
-            |guest| format!("{tested}, one of {guest}"),
-        );
-        let between = if proxied {
-            ", proxies between them"
-        } else {
-            ""
-        };
+        let (seats, kinds) = seats(tested, script.guests, servers);
         let name = format!(
-            "chaos: {rounds} rounds with {servers} servers of {kinds}{between}, seed {seed}"
+            "chaos: {rounds} rounds with {servers} servers of {kinds}{}, seed {seed}",
+            of.told()
         );
         Scene::play(&name, |dir| {
             // A thread of its own: it moves to another network for good.
@@ -117,8 +158,52 @@ pub fn run(tested: Peer, guest: Option<Peer>, rounds: u32, seed: u64) -> Result<
         })?;
     }
     let shown = shown.into_inner().unwrap_or_default();
-    leave_evidence(&shown, seed)?;
+    if script.only.is_none() {
+        leave_evidence(&shown, seed)?;
+    }
     Ok(format!("{} faults", shown.counts.values().sum::<u32>()))
+}
+
+/// So many rounds, parted. With three servers they are quick, and those in which only links suffer are quicker, so they get
+/// the greater part.
+fn runs(rounds: u32, only: Option<Of>) -> Vec<Run> {
+    let (of_disks, of_links) = (rounds / 5, rounds * 2 / 5);
+    let of_servers = rounds - of_disks - of_links;
+    let kinds = match only {
+        Some(of) => vec![(of, rounds)],
+        None => vec![
+            (Of::Servers, of_servers),
+            (Of::Links, of_links),
+            (Of::Disks, of_disks),
+        ],
+    };
+    let mut runs = Vec::new();
+    for (of, rounds) in kinds {
+        let of_five = rounds / 5;
+        for (servers, rounds) in [(3, rounds - of_five), (5, of_five)] {
+            let run = Run {
+                servers,
+                rounds,
+                of,
+            };
+            runs.extend((rounds > 0).then_some(run));
+        }
+    }
+    runs
+}
+
+/// Who sits where, and how that is told.
+fn seats(tested: Peer, guests: Option<(Peer, u8)>, servers: u8) -> (Vec<Seat>, String) {
+    let mut seats = vec![Seat::voter(tested); servers.into()];
+    let Some((guest, many)) = guests else {
+        return (seats, tested.to_string());
+    };
+    // Never a majority: it is ours that is tested.
+    let many = many.min((servers - 1) / 2);
+    for seat in seats.iter_mut().rev().take(many.into()) {
+        *seat = Seat::voter(guest);
+    }
+    (seats, format!("{tested}, {many} of {guest}"))
 }
 
 /// What `cargo xtask evidence` collects.
@@ -175,20 +260,25 @@ fn play(
     seed: u64,
     shown: &Mutex<Shown>,
 ) -> Result<String> {
-    let plan = Plan::brisk(seats);
+    let mut plan = Plan::brisk(seats);
+    if run.of == Of::Disks {
+        plan.faulty = true;
+        plan.properties.push(SNAPSHOTS.to_owned());
+    }
     let (ensemble, proxies) = begin(dir, plan, run)?;
     let mut chaos = Chaos {
         rng: fastrand::Rng::with_seed(seed),
         ensemble,
         proxies,
         epoch: 0,
+        refusals_allowed: false,
         counts: BTreeMap::new(),
         timeline: Timeline::new(name.to_owned(), run.servers),
     };
     let load = Load::start(&chaos.ensemble)?;
     let witnesses = Witnesses::start(&chaos.ensemble.addrs())?;
     load.await_progress()?;
-    let played = chaos.rounds(&load, &witnesses, run.rounds);
+    let played = chaos.rounds(&load, &witnesses, run);
     let picture = chaos.draw(run, seed);
     played.with_context(|| format!("the picture: {picture}"))?;
     let verdict = witnesses.judge(chaos.ensemble.is_pure())?;
@@ -210,14 +300,15 @@ fn play(
 
 /// The ensemble, in a network where it can be cut off if the machine allows that.
 fn begin(dir: &Path, mut plan: Plan, run: Run) -> Result<(Ensemble, Option<Proxies>)> {
-    let network = match Hub::enter(run.servers, run.proxied) {
+    let proxied = run.of == Of::Links;
+    let network = match Hub::enter(run.servers, proxied) {
         Ok(hub) => Network::Cuttable(hub),
         Err(error) => {
             println!("interop:   nobody is cut off: {error:#}");
             Network::Loopback
         }
     };
-    if run.proxied {
+    if proxied {
         plan.config.push("quorumListenOnAllIPs=true".to_owned());
     }
     let mut ensemble = Ensemble::lay_out(dir, &plan, network)?;
@@ -229,7 +320,7 @@ fn begin(dir: &Path, mut plan: Plan, run: Run) -> Result<(Ensemble, Option<Proxi
             (member.sid(), [at.quorum, at.election])
         })
         .collect();
-    let hub = ensemble.network().hub().filter(|_| run.proxied);
+    let hub = ensemble.network().hub().filter(|_| proxied);
     let proxies = hub.map(|hub| Proxies::start(hub, &ports)).transpose()?;
     ensemble.start_all()?;
     Ok((ensemble, proxies))
@@ -241,14 +332,17 @@ struct Chaos {
     proxies: Option<Proxies>,
     /// The highest epoch that a leader has told.
     epoch: u64,
+    /// Whether a disk was nearly full in this round.
+    refusals_allowed: bool,
     counts: BTreeMap<Fault, u32>,
     timeline: Timeline,
 }
 
 impl Chaos {
-    fn rounds(&mut self, load: &Load, witnesses: &Witnesses, rounds: u32) -> Result<()> {
+    fn rounds(&mut self, load: &Load, witnesses: &Witnesses, run: Run) -> Result<()> {
+        let rounds = run.rounds;
         for round in 1..=rounds {
-            let fault = self.draw_fault();
+            let fault = self.draw_fault(run.of)?;
             self.timeline.written(load.account().acknowledged);
             self.round(load, fault)
                 .with_context(|| format!("round {round}, {fault:?}"))?;
@@ -263,20 +357,21 @@ impl Chaos {
     }
 
     /// The next fault that this network allows.
-    fn draw_fault(&mut self) -> Fault {
-        let cuttable = self.ensemble.network().hub().is_some();
-        let all = match &self.proxies {
-            Some(_) => Fault::OF_LINKS,
-            None => Fault::OF_SERVERS,
-        };
-        let allowed: Vec<Fault> = all
+    fn draw_fault(&mut self, of: Of) -> Result<Fault> {
+        let leader = self.ensemble.leader()?;
+        let takes_orders = self.ensemble.is_faulty(leader);
+        let hub = self.ensemble.network().hub();
+        let allowed: Vec<Fault> = of
+            .faults()
             .iter()
             .copied()
-            .filter(|fault| cuttable || !fault.cuts())
+            .filter(|fault| hub.is_some() || !fault.cuts())
+            .filter(|fault| hub.is_some_and(Hub::can_lose) || !fault.loses())
+            .filter(|fault| takes_orders || !fault.is_of_leaders_disk())
             .collect();
         let fault = allowed[self.rng.usize(0..allowed.len())];
         *self.counts.entry(fault).or_default() += 1;
-        fault
+        Ok(fault)
     }
 
     fn show(&self) -> String {
@@ -290,8 +385,8 @@ impl Chaos {
     /// Writes the picture; where it is.
     fn draw(&self, run: Run, seed: u64) -> String {
         let dir = place::installed().join("chaos");
-        let links = if run.proxied { "-links" } else { "" };
-        let file = dir.join(format!("{}{links}-{seed}.svg", run.servers));
+        let of = run.of.suffix();
+        let file = dir.join(format!("{}{of}-{seed}.svg", run.servers));
         let drawn = std::fs::create_dir_all(&dir)
             .map_err(anyhow::Error::from)
             .and_then(|()| self.timeline.draw(&file));
@@ -303,13 +398,22 @@ impl Chaos {
 
     fn round(&mut self, load: &Load, fault: Fault) -> Result<()> {
         let leader = self.ensemble.leader()?;
-        let follower = self.follower(leader)?;
+        let mut follower = self.follower(leader)?;
+        if Fault::OF_DISKS.contains(&fault) {
+            follower = self.obedient(leader, follower)?;
+        }
+        let refused = load.refused();
+        self.refusals_allowed = false;
         let from = self.timeline.now();
         let done = self.strike(load, fault, leader, follower);
         let struck = fault.strikes(leader, follower, &self.ensemble.sids());
         self.timeline.fault(&struck, from, &format!("{fault:?}"));
         done?;
         self.served(load).context("when all were back")?;
+        ensure!(
+            self.refusals_allowed || load.refused() == refused,
+            "writes were refused, and no disk was nearly full"
+        );
         self.epochs_grow()
     }
 
@@ -358,6 +462,11 @@ impl Chaos {
                 self.cut(load, follower, &others, None)
             }
             Fault::CutLink => self.cut(load, follower, &[leader], None),
+            Fault::LoseLeader => self.lose_packets(leader),
+            Fault::LoseFollower => self.lose_packets(follower),
+            _ if Fault::OF_DISKS.contains(&fault) => {
+                self.strike_disks(load, fault, leader, follower)
+            }
             _ => self.strike_links(load, fault, leader, follower),
         }
     }
@@ -457,6 +566,16 @@ impl Chaos {
         written.with_context(|| format!("while {sid} was cut off from {others:?}"))
     }
 
+    /// Loses packets of a server for a while. Heartbeats may be late by that, so that service is owed when it is over.
+    fn lose_packets(&mut self, sid: Sid) -> Result<()> {
+        let of_thousand = self.rng.u32(20..300);
+        let hub = self.ensemble.network().hub().context("no network")?;
+        hub.lose(sid, of_thousand)?;
+        self.wait(500..3000);
+        let hub = self.ensemble.network().hub().context("no network")?;
+        hub.keep(sid)
+    }
+
     /// The leader's epoch never falls.
     fn epochs_grow(&mut self) -> Result<()> {
         let leader = self.ensemble.leader()?;
@@ -472,5 +591,44 @@ impl Chaos {
         self.epoch = epoch;
         self.timeline.leads(leader, epoch);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_rounds_are_played_of_every_kind_or_of_one() {
+        for rounds in 0..120 {
+            let all = |only| runs(rounds, only).iter().map(|run| run.rounds).sum::<u32>();
+            assert_eq!(all(None), rounds);
+            for of in [Of::Servers, Of::Links, Of::Disks] {
+                assert_eq!(all(Some(of)), rounds);
+                assert!(runs(rounds, Some(of)).iter().all(|run| run.of == of));
+            }
+        }
+    }
+
+    #[test]
+    fn guests_are_never_a_majority() {
+        let guests = |many, servers| {
+            let (seats, _) = seats(
+                Peer::Zabra,
+                Some((Peer::Apache(crate::peer::Line::V3_9), many)),
+                servers,
+            );
+            seats.iter().filter(|seat| seat.peer != Peer::Zabra).count()
+        };
+        assert_eq!(
+            [
+                guests(1, 3),
+                guests(2, 3),
+                guests(1, 5),
+                guests(2, 5),
+                guests(9, 5)
+            ],
+            [1, 1, 1, 2, 2]
+        );
     }
 }

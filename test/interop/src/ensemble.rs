@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::peer::{Peer, free_ports};
 
+pub mod disk;
 pub mod member;
 pub mod net;
 pub mod proxy;
@@ -86,6 +87,8 @@ pub struct Plan {
     pub config: Vec<String>,
     /// System properties of every member, as `name=value`.
     pub properties: Vec<String>,
+    /// Whether members of ours are the build whose disk and clock take orders ([`disk`]).
+    pub faulty: bool,
 }
 
 impl Plan {
@@ -124,6 +127,7 @@ impl Plan {
                 "zookeeper.preAllocSize=1024".into(),
                 "zookeeper.commitLogCount=100000".into(),
             ],
+            faulty: false,
         }
     }
 
@@ -233,6 +237,12 @@ impl Ensemble {
     #[must_use]
     pub fn sids(&self) -> Vec<Sid> {
         self.members.iter().map(Member::sid).collect()
+    }
+
+    /// Whether the member's disk and clock take orders.
+    #[must_use]
+    pub fn is_faulty(&self, sid: Sid) -> bool {
+        self.members[usize::from(sid) - 1].is_faulty()
     }
 
     /// The voters that run and are not paused, without `except`.

@@ -145,6 +145,12 @@ impl Load {
         self.shared.seats.iter().map(count).collect()
     }
 
+    /// How many writes were refused for want of space. Whether they may have been is for others to say.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.shared.refused.load(Ordering::SeqCst)
+    }
+
     /// Fails when something went against a promise.
     ///
     /// # Errors

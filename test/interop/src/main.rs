@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use zabra_interop::chaos::{Of, Script};
 use zabra_interop::diff::{self, Plan};
 use zabra_interop::gap::Figures;
 use zabra_interop::kazoo::Cluster;
@@ -63,6 +64,27 @@ enum Tested {
     Zabra,
 }
 
+/// What suffers in a round.
+#[derive(Clone, Copy, ValueEnum)]
+enum Only {
+    /// Servers and their network as a whole
+    Servers,
+    /// Links between servers
+    Links,
+    /// Disks and wall clocks
+    Disks,
+}
+
+impl From<Only> for Of {
+    fn from(only: Only) -> Self {
+        match only {
+            Only::Servers => Self::Servers,
+            Only::Links => Self::Links,
+            Only::Disks => Self::Disks,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Subcommand)]
 enum Suite {
     /// kazoo's own test suite
@@ -93,9 +115,12 @@ enum Suite {
         /// How many rounds; 100 when not given, 2,000 in a long run
         #[arg(long)]
         rounds: Option<u32>,
-        /// With an Apache server among them
-        #[arg(long)]
-        mixed: bool,
+        /// With Apache servers among them: one, or so many where there are five servers
+        #[arg(long, value_name = "MANY", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+        mixed: Option<u8>,
+        /// Only rounds of this kind
+        #[arg(long, value_enum)]
+        only: Option<Only>,
     },
     /// How long the ensemble is out of service when its leader goes, beside Apache; not part of `all`
     Gap {
@@ -148,7 +173,8 @@ const ENSEMBLES: &[Suite] = &[
     Suite::Rolling,
     Suite::Chaos {
         rounds: None,
-        mixed: false,
+        mixed: None,
+        only: None,
     },
     Suite::Kazoo3 {
         record: false,
@@ -160,7 +186,8 @@ const ENSEMBLES: &[Suite] = &[
 const ENSEMBLES_LONG: &[Suite] = &[
     Suite::Chaos {
         rounds: Some(ROUNDS),
-        mixed: true,
+        mixed: Some(2),
+        only: None,
     },
     Suite::Kazoo3 {
         record: false,
@@ -229,10 +256,18 @@ fn run(suite: Suite, how: &How) -> (&'static str, Result<String>) {
         }
         Suite::Mixed => ("mixed", mixed::run(peer, how.long)),
         Suite::Rolling => ("rolling", rolling::run(peer, how.long)),
-        Suite::Chaos { rounds, mixed } => {
-            let rounds = rounds.unwrap_or(if how.long { ROUNDS_LONG } else { ROUNDS });
-            let guest = mixed.then_some(Peer::Apache(Line::V3_9));
-            ("chaos", chaos::run(peer, guest, rounds, how.seed))
+        Suite::Chaos {
+            rounds,
+            mixed,
+            only,
+        } => {
+            let script = Script {
+                rounds: rounds.unwrap_or(if how.long { ROUNDS_LONG } else { ROUNDS }),
+                seed: how.seed,
+                only: only.map(Of::from),
+                guests: mixed.map(|many| (Peer::Apache(Line::V3_9), many)),
+            };
+            ("chaos", chaos::run(peer, script))
         }
         Suite::Gap {
             rounds,

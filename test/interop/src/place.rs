@@ -41,3 +41,13 @@ pub fn zabra_binary() -> PathBuf {
         None => target().join("release/zabra"),
     }
 }
+
+/// The build of the server whose disk and clock can be told to misbehave: `$ZABRA_FAULTS_BIN`, or that of the simulator's
+/// profile.
+#[must_use]
+pub fn faulty_binary() -> PathBuf {
+    match std::env::var_os("ZABRA_FAULTS_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => target().join("sim/zabra"),
+    }
+}

@@ -11,6 +11,9 @@ const PREFIX: &str = "zabra-";
 /// Crates that any other may use in its tests.
 const FOR_TESTS: [&str; 2] = ["zabra-testkit", "zabra-testserver"];
 
+/// Features that no program of users has: whoever wants one says so on the command line.
+const SWITCHES: [&str; 2] = ["faults", "mutants"];
+
 /// Everything that is wrong with the crates.
 pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
     let members = workspace.members()?;
@@ -20,7 +23,7 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
         .collect();
     let architecture = workspace.read("ARCHITECTURE.md")?;
     let reasons = workspace.read("docs/dependencies.md")?;
-    let mut findings = Vec::new();
+    let mut findings = switched_on("Cargo.toml", &workspace.read("Cargo.toml")?);
     for package in &members {
         let folder = workspace.relative(&package.folder);
         let manifest = format!("{folder}/Cargo.toml");
@@ -29,6 +32,7 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
             check_core(workspace, package, &folder, &outside, &mut findings)?;
         }
         let lints = workspace.read(&manifest)?;
+        findings.extend(switched_on(&manifest, &lints));
         if !lints.contains("[lints]\nworkspace = true") {
             findings.push(Finding::new(
                 &manifest,
@@ -114,6 +118,26 @@ fn check_edges(
     }
 }
 
+/// Lines of a manifest that turn on what may only be handed on.
+fn switched_on(manifest: &str, text: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for switch in SWITCHES {
+        let named = [format!("\"{switch}\""), format!("/{switch}\"")];
+        let handed_on = format!("{switch} = [");
+        let lines = text.lines().map(str::trim);
+        let bad = lines.filter(|line| {
+            named.iter().any(|name| line.contains(name)) && !line.starts_with(&handed_on)
+        });
+        findings.extend(bad.map(|line| {
+            let what = format!(
+                "`{line}`: the feature `{switch}` may only be handed on by one of that name"
+            );
+            Finding::new(manifest, what)
+        }));
+    }
+    findings
+}
+
 /// What is asked of the pure crates: few dependencies, no unsafe code.
 fn check_core(
     workspace: &Workspace,
@@ -138,4 +162,26 @@ fn check_core(
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::switched_on;
+
+    #[test]
+    fn a_switch_is_handed_on_and_never_turned_on() {
+        for (line, findings) in [
+            ("faults = []", 0),
+            ("name = \"zabra-faults\"", 0),
+            ("faults = [\"zabra-storage/faults\"]", 0),
+            ("default = [\"faults\"]", 1),
+            (
+                "zabra-server = { path = \"x\", features = [\"faults\"] }",
+                1,
+            ),
+            ("test = [\"zabra-mutant/mutants\"]", 1),
+        ] {
+            assert_eq!(switched_on("Cargo.toml", line).len(), findings, "{line}");
+        }
+    }
 }

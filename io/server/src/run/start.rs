@@ -14,8 +14,7 @@ use zabra_peer::{Peer, Restored, RestoredHistory};
 use zabra_proto::{MonoMillis, Zxid};
 use zabra_serve::{Clients, Replica};
 use zabra_storage::{
-    DataDirs, DirsLock, MarkFile, RealVfs, Recovered, Refusal, Start, StorageError, TxnLog, Vfs,
-    recover,
+    DataDirs, DirsLock, MarkFile, Recovered, Refusal, Start, StorageError, TxnLog, Vfs, recover,
 };
 
 use super::background::{Work, write_snapshot};
@@ -169,7 +168,7 @@ struct Ports {
 impl Server {
     /// Opens the port, loads the data, and is ready to serve. Clients that connect meanwhile wait in the backlog.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        Self::start_on(config, Arc::new(RealVfs))
+        Self::start_on(config, disk()?)
     }
 
     /// The same on another file system, for tests with one that misbehaves.
@@ -236,6 +235,14 @@ impl Server {
         served
     }
 }
+
+#[cfg(not(feature = "faults"))]
+fn disk() -> std::io::Result<Arc<dyn Vfs>> {
+    Ok(Arc::new(zabra_storage::RealVfs))
+}
+
+#[cfg(feature = "faults")]
+use zabra_storage::faults::begin as disk;
 
 impl Ports {
     fn standalone(config: &Config) -> Result<Self, StartError> {

@@ -53,6 +53,52 @@ pub(super) enum Fault {
     DeafFollower,
     /// Two followers do not hear each other; both hear the leader.
     PartFollowers,
+    /// The network loses some of the leader's packets, whoever they are from or for.
+    LoseLeader,
+    /// The network loses some of a follower's packets.
+    LoseFollower,
+    /// Each write and each sync of the leader's disk takes long.
+    SlowDiskLeader,
+    /// Each write and each sync of a follower's disk takes long.
+    SlowDiskFollower,
+    /// A sync of the leader's log does not return for seconds.
+    StallDiskLeader,
+    /// A sync of a follower's log does not return for seconds.
+    StallDiskFollower,
+    /// The leader's disk takes only half of what is written at once.
+    ShortWritesLeader,
+    /// A sync of the leader's log fails, and what was not synced is gone.
+    SyncErrorLeader,
+    /// A sync of a follower's log fails, and what was not synced is gone.
+    SyncErrorFollower,
+    /// A write of the leader's log fails, at once, for want of space or in the middle.
+    WriteErrorLeader,
+    /// A write of a follower's log fails.
+    WriteErrorFollower,
+    /// A server starts, and cannot create its log.
+    CreateErrorAtStart,
+    /// A follower cannot note the epoch of the next leader.
+    EpochErrorFollower,
+    /// The leader cannot write snapshots.
+    SnapshotErrorLeader,
+    /// The leader's disk is nearly full, then there is space again.
+    NoSpaceLeader,
+    /// A follower's disk is nearly full, then there is space again.
+    NoSpaceFollower,
+    /// A server starts, and cannot read its log, its snapshots or its epochs.
+    ReadErrorAtStart,
+    /// The leader's wall clock leaps ahead.
+    ClockForwardLeader,
+    /// A follower's wall clock leaps ahead.
+    ClockForwardFollower,
+    /// The leader's wall clock leaps back.
+    ClockBackLeader,
+    /// A follower's wall clock leaps back.
+    ClockBackFollower,
+    /// The leader's wall clock is much too fast or slow.
+    ClockDriftLeader,
+    /// The leader is killed, and everybody who is left has another wall clock.
+    ClocksApart,
 }
 
 impl Fault {
@@ -70,6 +116,8 @@ impl Fault {
         Self::CutLeader,
         Self::CutFollower,
         Self::CutLink,
+        Self::LoseLeader,
+        Self::LoseFollower,
     ];
 
     /// Those that proxies make.
@@ -88,9 +136,63 @@ impl Fault {
         Self::PartFollowers,
     ];
 
+    /// Those of disks and clocks.
+    pub(super) const OF_DISKS: &[Self] = &[
+        Self::SlowDiskLeader,
+        Self::SlowDiskFollower,
+        Self::StallDiskLeader,
+        Self::StallDiskFollower,
+        Self::ShortWritesLeader,
+        Self::SyncErrorLeader,
+        Self::SyncErrorFollower,
+        Self::WriteErrorLeader,
+        Self::WriteErrorFollower,
+        Self::CreateErrorAtStart,
+        Self::EpochErrorFollower,
+        Self::SnapshotErrorLeader,
+        Self::NoSpaceLeader,
+        Self::NoSpaceFollower,
+        Self::ReadErrorAtStart,
+        Self::ClockForwardLeader,
+        Self::ClockForwardFollower,
+        Self::ClockBackLeader,
+        Self::ClockBackFollower,
+        Self::ClockDriftLeader,
+        Self::ClocksApart,
+    ];
+
     /// Whether it needs a network of its own for each server.
     pub(super) const fn cuts(self) -> bool {
-        matches!(self, Self::CutLeader | Self::CutFollower | Self::CutLink)
+        matches!(
+            self,
+            Self::CutLeader
+                | Self::CutFollower
+                | Self::CutLink
+                | Self::LoseLeader
+                | Self::LoseFollower
+        )
+    }
+
+    /// Whether the network must be able to lose packets.
+    pub(super) const fn loses(self) -> bool {
+        matches!(self, Self::LoseLeader | Self::LoseFollower)
+    }
+
+    /// Whether the leader's own disk or clock is wrong, so that it must be one that takes orders.
+    pub(super) const fn is_of_leaders_disk(self) -> bool {
+        matches!(
+            self,
+            Self::SlowDiskLeader
+                | Self::StallDiskLeader
+                | Self::ShortWritesLeader
+                | Self::SyncErrorLeader
+                | Self::WriteErrorLeader
+                | Self::SnapshotErrorLeader
+                | Self::NoSpaceLeader
+                | Self::ClockForwardLeader
+                | Self::ClockBackLeader
+                | Self::ClockDriftLeader
+        )
     }
 
     /// Whether all sessions must be served while it lasts.
@@ -108,7 +210,7 @@ impl Fault {
     /// Whom it strikes.
     pub(super) fn strikes(self, leader: Sid, follower: Sid, all: &[Sid]) -> Vec<Sid> {
         match self {
-            Self::KillAll => all.to_vec(),
+            Self::KillAll | Self::ClocksApart => all.to_vec(),
             Self::KillFollower
             | Self::PauseFollower
             | Self::CutFollower
@@ -118,7 +220,18 @@ impl Fault {
             | Self::ResetFollower
             | Self::MuteFollower
             | Self::DeafFollower
-            | Self::PartFollowers => vec![follower],
+            | Self::PartFollowers
+            | Self::LoseFollower
+            | Self::SlowDiskFollower
+            | Self::StallDiskFollower
+            | Self::SyncErrorFollower
+            | Self::WriteErrorFollower
+            | Self::CreateErrorAtStart
+            | Self::EpochErrorFollower
+            | Self::NoSpaceFollower
+            | Self::ReadErrorAtStart
+            | Self::ClockForwardFollower
+            | Self::ClockBackFollower => vec![follower],
             _ => vec![leader],
         }
     }

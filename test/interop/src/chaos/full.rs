@@ -20,7 +20,7 @@ const DISK: u64 = 384 << 20;
 const LEFT: u64 = 64 << 20;
 /// How long a server may take to notice.
 const PATIENCE: Duration = Duration::from_secs(40);
-const SYSTEM_ERROR: i32 = -1;
+pub(super) const SYSTEM_ERROR: i32 = -1;
 const NO_NODE: i32 = -101;
 
 /// A small file system, unmounted when it is dropped.
@@ -82,10 +82,11 @@ fn run(command: &mut Command) -> Result<()> {
 }
 
 /// A session with its next xid.
-struct Client(Wire, i32);
+#[derive(Debug)]
+pub(super) struct Client(Wire, i32);
 
 impl Client {
-    fn open(ensemble: &mut Ensemble, sid: u8) -> Result<Self> {
+    pub(super) fn open(ensemble: &mut Ensemble, sid: u8) -> Result<Self> {
         let met = Wire::connect(ensemble.member(sid).addr(), &Hello::new(60_000))?;
         let (wire, grant) = met.context("closed at the handshake")?;
         ensure!(grant.session != 0, "no session was granted");
@@ -97,26 +98,36 @@ impl Client {
         self.0.call(self.1, op, body)
     }
 
-    fn create(&mut self, path: &str, flags: i32) -> Result<i32> {
+    pub(super) fn create(&mut self, path: &str, flags: i32) -> Result<i32> {
         let body = Body::new().string(path).buffer(Some(b"x"));
         let body = body.acl(&[(31, "world", "anyone")]).i32(flags);
         Ok(self.call(op::CREATE, &body)?.err)
     }
 
-    fn exists(&mut self, path: &str) -> Result<i32> {
+    pub(super) fn exists(&mut self, path: &str) -> Result<i32> {
         let body = Body::new().string(path).bool(false);
         Ok(self.call(op::EXISTS, &body)?.err)
     }
 
     /// As of everything that anybody was told.
-    fn sync(&mut self) -> Result<()> {
+    pub(super) fn sync(&mut self) -> Result<()> {
         let frame = self.call(op::SYNC, &Body::new().string("/"))?;
         ensure!(frame.err == 0, "sync: error {}", frame.err);
         Ok(())
     }
 
+    pub(super) fn close(mut self) -> Result<()> {
+        let closed = self.call(op::CLOSE_SESSION, &Body::new())?;
+        ensure!(
+            closed.err == 0,
+            "a session cannot end: error {}",
+            closed.err
+        );
+        Ok(())
+    }
+
     /// Creates znodes until this is answered; which were created.
-    fn create_until(&mut self, name: &str, wanted: i32) -> Result<Vec<String>> {
+    pub(super) fn create_until(&mut self, name: &str, wanted: i32) -> Result<Vec<String>> {
         let began = Instant::now();
         let mut created = Vec::new();
         loop {
@@ -175,12 +186,7 @@ pub(super) fn play(dir: &Path, tested: Peer) -> Result<String> {
         ensure!(client.exists("/before")? == 0, "a read was refused");
         ensure!(client.exists("/owned")? == 0, "an ephemeral znode is gone");
     }
-    let closed = leaving.call(op::CLOSE_SESSION, &Body::new())?;
-    ensure!(
-        closed.err == 0,
-        "a session cannot end: error {}",
-        closed.err
-    );
+    leaving.close()?;
     for client in &mut clients {
         client.sync()?;
         ensure!(

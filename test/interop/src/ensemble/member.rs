@@ -12,11 +12,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Form, Plan, Seat, SeatAddresses, Sid};
+use super::{Form, Plan, Seat, SeatAddresses, Sid, disk};
 use crate::peer::{self, Peer};
+use crate::place;
 
 /// How long a member may take to end on `SIGTERM`.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// How long a member may take to end by itself when it must.
+const OWN_END_LIMIT: Duration = Duration::from_secs(60);
+/// So many lines at the end of a log tell why a process ended.
+const LAST_WORDS: usize = 4;
 /// How long a word may take before the member counts as not serving.
 const WORD_LIMIT: Duration = Duration::from_millis(1000);
 
@@ -43,6 +48,8 @@ pub struct Member {
     dir: PathBuf,
     heap: &'static str,
     properties: Vec<String>,
+    /// Whether its disk and clock take orders, as long as it is ours.
+    faulty: bool,
     /// What the command line begins with, to run in a network of its own.
     within: Vec<String>,
     process: Option<Process>,
@@ -70,6 +77,7 @@ impl Member {
             dir: dir.join(sid.to_string()),
             heap: plan.heap,
             properties: plan.properties.clone(),
+            faulty: plan.faulty,
             within: host.within,
             process: None,
         }
@@ -179,6 +187,12 @@ impl Member {
         self.dir.join("data")
     }
 
+    /// Whether its disk and clock take orders.
+    #[must_use]
+    pub fn is_faulty(&self) -> bool {
+        self.faulty && self.peer == Peer::Zabra
+    }
+
     /// Its directory, with configuration and log.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -202,19 +216,20 @@ impl Member {
     /// # Errors
     /// It runs already, or cannot be started.
     pub fn start(&mut self) -> Result<()> {
+        self.start_with(&[])
+    }
+
+    /// Starts the process with a disk and a clock that are wrong from the beginning.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(&mut self, orders: &[&str]) -> Result<()> {
         ensure!(self.process.is_none(), "{} runs already", self.sid);
-        let plain = self
-            .peer
-            .command(&self.properties, &self.config(), self.heap)?;
-        let mut command = match self.within.split_first() {
-            None => plain,
-            Some((program, arguments)) => {
-                let mut command = Command::new(program);
-                command.args(arguments).arg(plain.get_program());
-                command.args(plain.get_args());
-                command
-            }
-        };
+        let mut command = self.command()?;
+        if self.is_faulty() {
+            disk::lay_orders(&self.dir, orders)?;
+            command.env(disk::VARIABLE, &self.dir);
+        }
         let log = File::options()
             .create(true)
             .append(true)
@@ -231,6 +246,72 @@ impl Member {
             child,
             paused: false,
         });
+        Ok(())
+    }
+
+    fn command(&self) -> Result<Command> {
+        let plain = self
+            .peer
+            .command(&self.properties, &self.config(), self.heap)?;
+        let program = match self.is_faulty() {
+            true => place::faulty_binary().into_os_string(),
+            false => plain.get_program().to_owned(),
+        };
+        let mut command = match self.within.split_first() {
+            None => Command::new(program),
+            Some((entering, arguments)) => {
+                let mut command = Command::new(entering);
+                command.args(arguments).arg(program);
+                command
+            }
+        };
+        command.args(plain.get_args());
+        Ok(command)
+    }
+
+    /// Tells its disk or its clock something; what is answered. It is in force from then on.
+    ///
+    /// # Errors
+    /// It does not run, is another implementation, or knows no such order.
+    pub fn order(&mut self, order: &str) -> Result<String> {
+        let start = Instant::now();
+        loop {
+            self.ensure_alive()?;
+            match disk::tell(&self.dir, order) {
+                // It may just have been started.
+                Err(error) if start.elapsed() < STOP_LIMIT && error.is::<std::io::Error>() => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                told => return told.with_context(|| format!("order {}: {order}", self.sid)),
+            }
+        }
+    }
+
+    /// Waits until the process has ended by itself, as it must with a disk like this; `said` is in what it says at the end.
+    ///
+    /// # Errors
+    /// It goes on, or ends otherwise.
+    pub fn await_own_end(&mut self, said: &str) -> Result<()> {
+        let mut process = self.process.take().context("not running")?;
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = process.child.try_wait()? {
+                break status;
+            }
+            if start.elapsed() > OWN_END_LIMIT {
+                self.process = Some(process);
+                bail!("{} goes on\n{}", self.sid, self.log_tail());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        let tail = self.log_tail();
+        // Another thread may have had a word after the last one.
+        let mut last = tail.lines().rev().take(LAST_WORDS);
+        ensure!(
+            status.code() == Some(1) && last.any(|line| line.contains(said)),
+            "{} ended with {status} instead of code 1 and \"{said}\"\n{tail}",
+            self.sid
+        );
         Ok(())
     }
 

@@ -57,6 +57,8 @@ pub struct Hub {
     holders: Vec<Holder>,
     /// Whether members know each other by addresses at which proxies stand.
     proxied: bool,
+    /// Whether the kernel can lose packets.
+    loses: bool,
 }
 
 impl Hub {
@@ -95,7 +97,23 @@ impl Hub {
         }
         hub.enter().context("move to the bridge")?;
         holders.insert(0, hub);
-        Ok(Self { holders, proxied })
+        let mut hub = Self {
+            holders,
+            proxied,
+            loses: false,
+        };
+        let tried = hub.lose(1, 0).and_then(|()| hub.keep(1));
+        if let Err(error) = &tried {
+            println!("interop:   no packets are lost: {error:#}");
+        }
+        hub.loses = tried.is_ok();
+        Ok(hub)
+    }
+
+    /// Whether the kernel has what [`Self::lose`] takes.
+    #[must_use]
+    pub const fn can_lose(&self) -> bool {
+        self.loses
     }
 
     /// Runs something on a thread in a member's network; threads that it starts stay there.
@@ -142,6 +160,31 @@ impl Hub {
         Ok(())
     }
 
+    /// Loses this many of a thousand packets that `sid` sends or gets, whoever is at the other end.
+    ///
+    /// # Errors
+    /// The machine refuses.
+    pub fn lose(&self, sid: Sid, of_thousand: u32) -> Result<()> {
+        let program = dice(of_thousand);
+        let holder = self.holder(sid);
+        holder.run(&["tc", "qdisc", "add", "dev", "eth", "clsact"])?;
+        for side in ["egress", "ingress"] {
+            holder.run(&[
+                "tc", "filter", "add", "dev", "eth", side, "bpf", "da", "bytecode", &program,
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what [`Self::lose`] did.
+    ///
+    /// # Errors
+    /// The machine refuses.
+    pub fn keep(&self, sid: Sid) -> Result<()> {
+        self.holder(sid)
+            .run(&["tc", "qdisc", "del", "dev", "eth", "clsact"])
+    }
+
     /// Takes back what [`Self::cut`] did.
     ///
     /// # Errors
@@ -154,6 +197,18 @@ impl Hub {
         }
         Ok(())
     }
+}
+
+/// A classic BPF program for `tc` that drops this many of a thousand packets. Kernels have it more often than `netem`.
+///
+/// | Instruction | |
+/// |---|---|
+/// | `ld rand` | a random word (`SKF_AD_RANDOM`) |
+/// | `jge threshold` | above it go on, else drop |
+/// | `ret TC_ACT_SHOT`, `ret TC_ACT_UNSPEC` | |
+fn dice(of_thousand: u32) -> String {
+    let threshold = u64::from(u32::MAX) * u64::from(of_thousand.min(1000)) / 1000;
+    format!("4,32 0 0 4294963256,53 1 0 {threshold},6 0 0 2,6 0 0 4294967295")
 }
 
 /// A process that sleeps in a network namespace of its own and keeps it alive.

@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub(super) lapsed: Mutex<Vec<(i64, Instant)>>,
     pub(super) left: AtomicU64,
     pub(super) expired: AtomicU64,
+    /// Writes that were refused for want of space.
+    pub(super) refused: AtomicU64,
     pub(super) kept: AtomicU64,
     pub(super) events: AtomicU64,
 }
@@ -63,6 +65,7 @@ impl Shared {
             lapsed: Mutex::default(),
             left: AtomicU64::new(0),
             expired: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             kept: AtomicU64::new(0),
             events: AtomicU64::new(0),
         }

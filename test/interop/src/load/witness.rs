@@ -43,6 +43,7 @@ const GUARDED: &str = "/witness/guarded";
 const NURSERY: &str = "/witness/e";
 
 mod code {
+    pub(super) const SYSTEM_ERROR: i32 = -1;
     pub(super) const CONNECTION_LOSS: i32 = -4;
     pub(super) const NO_NODE: i32 = -101;
     pub(super) const NODE_EXISTS: i32 = -110;
@@ -498,6 +499,8 @@ fn answer(ask: &Ask, frame: &Frame) -> Result<Answer> {
         code::CONNECTION_LOSS | code::SESSION_EXPIRED | code::SESSION_MOVED => {
             return Ok(Answer::Refused);
         }
+        // The disk is nearly full. That nobody says so without need the load sees to.
+        code::SYSTEM_ERROR => return Ok(Answer::Refused),
         error => anyhow::bail!("error {error}"),
     }
     let mut r = Reader::new(&frame.body);

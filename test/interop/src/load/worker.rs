@@ -27,6 +27,8 @@ const LAPSE_EVERY: u32 = 400;
 
 /// Error codes that say nothing against the server when its ensemble changes.
 mod code {
+    /// Also: the disk is nearly full.
+    pub(super) const SYSTEM_ERROR: i32 = -1;
     pub(super) const CONNECTION_LOSS: i32 = -4;
     pub(super) const SESSION_EXPIRED: i32 = -112;
     pub(super) const SESSION_MOVED: i32 = -118;
@@ -285,6 +287,10 @@ impl Worker {
                     if ask.is_write() {
                         self.with_journal(|journal| journal.denied += 1);
                     }
+                    Ok(())
+                }
+                code::SYSTEM_ERROR if ask.is_write() => {
+                    self.shared.refused.fetch_add(1, Ordering::SeqCst);
                     Ok(())
                 }
                 error => Err(format!("{ask:?}: error {error}")),
