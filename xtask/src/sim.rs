@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Run one seed and print its trace
     #[arg(long, value_name = "SEED")]
     replay: Option<u64>,
+    /// In a world of this temper, as hunts for mutants name it behind `sim@`
+    #[arg(long, value_name = "NAME", requires = "replay")]
+    temper: Option<String>,
     /// Only worlds with so many voters
     #[arg(long)]
     voters: Option<usize>,
@@ -50,6 +53,9 @@ pub(crate) fn report(workspace: &Workspace, args: &Args) -> anyhow::Result<bool>
     let mut command = command(workspace);
     if let Some(seed) = args.replay {
         command.arg("--replay").arg(seed.to_string());
+        if let Some(temper) = &args.temper {
+            command.arg("--temper").arg(temper);
+        }
     } else {
         let from = match args.from.as_deref() {
             Some("sources") => seed_of_sources(workspace)?,

@@ -188,11 +188,7 @@ impl Plan {
             temper,
             is_standalone: voters == 1 && rng.bool(),
             voters,
-            observers: match rng.u32(0..12) {
-                0..=2 if voters > 1 => 1,
-                3 if voters > 1 => 2,
-                _ => 0,
-            },
+            observers: observers(rng, voters),
             clients: rng.usize(1..=5),
             tick_ms,
             init_limit,
@@ -235,10 +231,15 @@ impl Plan {
         plan.coincide(&mut more);
         temper.shape(&mut plan, rng);
         plan.spare_disks();
-        let timeout = plan.timeout_ticks.1;
-        plan.quiet_us = tick_us * 3 * timeout;
-        plan.patience_us = patience(tick_us, init_limit, plan.sync_limit, timeout);
+        plan.take_time();
         plan
+    }
+
+    /// How long the end takes, with the limits as they have come out.
+    fn take_time(&mut self) {
+        let (tick_us, timeout) = (self.tick_ms * 1000, self.timeout_ticks.1);
+        self.quiet_us = tick_us * 3 * timeout;
+        self.patience_us = patience(tick_us, self.init_limit, self.sync_limit, timeout);
     }
 
     /// What else clients do, who is older, and what coincides although it seldom does (forced coincidences).
@@ -365,6 +366,14 @@ impl Plan {
             slow_permille: 0,
             ..self.weather
         }
+    }
+}
+
+fn observers(rng: &mut fastrand::Rng, voters: usize) -> usize {
+    match rng.u32(0..12) {
+        0..=2 if voters > 1 => 1,
+        3 if voters > 1 => 2,
+        _ => 0,
     }
 }
 
