@@ -262,6 +262,25 @@ fn apaches_server_may_truncate_and_go_on_in_between() {
 }
 
 #[test]
+fn a_segment_of_our_own_without_a_txn_is_no_sign_of_apaches_server() {
+    let disk = FaultyDisk::new();
+    let mut server = Server::start(&vfs(&disk)).unwrap();
+    server.append(&[10, 20, 30]);
+    server.log.flush().unwrap();
+    server.log.mark().save().unwrap();
+    let log = dirs().log().join("log.1");
+    let whole = disk.files()[&log].clone();
+    let header = whole[..record::FILE_HEADER_LEN].to_vec();
+    // A sector was never written, and the server was killed when it had begun the next segment, which no mark names yet.
+    disk.put(&log, vec![0; whole.len()]);
+    for begun in [header, Vec::new()] {
+        disk.put(&dirs().log().join("log.4"), begun);
+        let refused = last_of(&disk.copy()).unwrap_err();
+        assert!(refused.contains("known to be good"), "{refused}");
+    }
+}
+
+#[test]
 fn an_unfinished_truncation_is_void_once_apaches_server_wrote_more() {
     let interrupted = || {
         let disk = FaultyDisk::new();
