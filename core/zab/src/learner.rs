@@ -401,6 +401,9 @@ impl Learner {
         let text = membership.and_then(|text| str::from_utf8(text).ok());
         self.membership = text.and_then(|text| Membership::parse(text).ok());
         let up_to = history.logged();
+        // Its acknowledgement covers what is decided until here. What comes behind is waited for one by one, though some
+        // leaders decide it before UPTODATE (f23).
+        self.acked = self.acked.max(self.decided);
         self.stage = Stage::Sealing { epoch, up_to };
         self.maybe_adopt(history, actions);
     }
@@ -445,7 +448,6 @@ impl Learner {
         actions.push(LearnerAction::Send(ack));
         // With the epoch the whole history with which it began is decided.
         history.commit_to(self.decided);
-        self.acked = self.acked.max(self.decided);
         self.acknowledge(history, actions);
         if let Some(membership) = self.membership.take() {
             actions.push(LearnerAction::Adopt(Box::new(membership)));

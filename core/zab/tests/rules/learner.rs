@@ -213,6 +213,21 @@ fn rule_8_nothing_but_the_acks_is_said_before_uptodate() {
     assert_eq!(follower.said, acks);
 }
 
+/// Bug f23: a leader closes the link to who does not acknowledge a proposal within `syncLimit`.
+#[test]
+fn a_proposal_that_is_decided_before_uptodate_is_acknowledged() {
+    let mut follower = Follower::promised(3, 2);
+    follower.hear(&Packet::Diff(z(1, 3)));
+    follower.hear(&new_leader(2));
+    follower.save();
+    follower.hear(&proposal(z(2, 1)));
+    follower.flush();
+    follower.hear(&Packet::Commit(z(2, 1)));
+    follower.hear(&Packet::UpToDate);
+    let acks = [z(2, 0), z(2, 0), z(2, 1)].map(Packet::Ack);
+    assert_eq!(follower.said, acks);
+}
+
 /// P06: a decision finds its proposal wherever NEWLEADER and UPTODATE stand.
 #[test]
 fn rule_9_proposals_and_decisions_come_anywhere() {
