@@ -96,8 +96,9 @@ impl Stopped {
     #[must_use]
     pub fn make() -> Self {
         let plan = Plan {
-            // All in one file, whatever the plan draws.
+            // All in one file that ends with its last entry, whatever the plan draws.
             segment_len_max: 0,
+            preallocate: 0,
             ..Plan::scripted(SERVERS)
         };
         let mut script = Script::of(plan);
