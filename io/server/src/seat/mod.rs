@@ -1,8 +1,9 @@
 //! The seat: everything that one thread owns while it polls, and the round it goes through.
 //!
-//! A round: wait; read each ready socket once, answer its reads, hand its writes to the peer; carry out what the peer
-//! wants; send; then, with a batch to log, flush. Whoever holds the [`Seat`] is the poller. During a flush the seat can
-//! change hands ([`Handover`]), so that reads, heartbeats and the next batch go on; `turn` is the loop of both threads.
+//! A round: wait; read each ready socket once, answer its reads, hand its writes to the peer, until there is much to carry
+//! out; carry out what the peer wants; send; then, with a batch to log, flush. Whoever holds the [`Seat`] is the poller.
+//! A large batch is flushed by the other thread; during a flush of the poller's own the seat can change hands
+//! ([`Handover`]). So reads, heartbeats and the next batch go on; `turn` is the loop of both threads.
 //! Why it is so, with figures: `docs/decisions/0001-poller-round.md`.
 //!
 //! | Here | |
